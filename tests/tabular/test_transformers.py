@@ -7,8 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchprop.errors import DataError
+from batchprop.tabular.encoding import QuickEncoder
+from batchprop.tabular.intervals import bootstrap_regression
+from batchprop.tabular.metrics import regression_scores
+from batchprop.tabular.preprocessing import fit_streaming
 from batchprop.tabular.schema import infer_schema
-from batchprop.tabular.transformers import ColumnCaster, DateParts, SmoothClip, make_preprocessor
+from batchprop.tabular.target_statistics import RunningMoments
+from batchprop.tabular.transformers import (
+    ColumnCaster,
+    DateParts,
+    SmoothClip,
+    TargetScaler,
+    make_preprocessor,
+)
 
 
 def people(n=200, seed=0):
@@ -170,3 +181,51 @@ def test_smooth_clip_keeps_small_numbers_and_scales_constant_columns():
     y = SmoothClip().fit_transform(x)
     np.testing.assert_allclose(y[:, 0], x[:, 0], rtol=1e-3)
     assert y[-1, 1] == pytest.approx(2 / np.hypot(1, 2 / 3))
+
+
+@pytest.mark.parametrize("unit", [2.0**-60, 2.0**-400, 2.0**-1000])
+@pytest.mark.parametrize("skewed", [False, True])
+def test_the_unit_of_a_column_changes_no_feature(unit, skewed):
+    values = np.random.default_rng(0).normal(size=200)
+    table = pd.DataFrame({"x": np.where(np.arange(200) < 160, 1.0, values) if skewed else values})
+    tiny = table * unit
+    expected, answers = (
+        make_preprocessor(infer_schema(each), 200).fit_transform(each) for each in (table, tiny)
+    )
+    np.testing.assert_allclose(answers, expected, rtol=1e-6)
+    tiny["y"] = 0.5 + np.arange(200)
+    fitted = fit_streaming([tiny[:90], tiny[90:]], target="y").encoder
+    np.testing.assert_array_equal(fitted.transform(tiny), answers)
+    np.testing.assert_array_equal(QuickEncoder(fitted.steps).transform(tiny), answers)
+    huge = fitted.transform(pd.DataFrame({"x": [1e100, -1e100]}))
+    np.testing.assert_allclose(huge, [[3], [-3]])
+
+
+@pytest.mark.parametrize("unit", [1.6e-19, 1e-150, 1e-200, 1e-290])
+def test_answers_have_seven_digits_of_a_tiny_target(unit):
+    y = unit * np.random.default_rng(0).normal(5, 2, size=(300, 1))
+    moments = RunningMoments()
+    for block in np.array_split(y[:, 0], 3):
+        moments.add(block)
+    scaler = TargetScaler().fit(y)
+    assert scaler.scale_ == pytest.approx(float(np.std(y / unit)) * unit, rel=1e-12)
+    assert moments.deviation == pytest.approx(scaler.scale_, rel=1e-12)
+    answers = scaler.inverse_transform(scaler.transform(y).astype(np.float32))
+    np.testing.assert_allclose(answers, y, rtol=0, atol=2e-7 * scaler.scale_)
+    assert all(len(repr(answer).partition("e")[0]) <= 10 for answer in answers[:, 0].tolist())
+
+
+def test_a_constant_target_has_no_deviation():
+    assert TargetScaler().fit(np.full((3, 1), 0.1)).scale_ == 1.0
+
+
+@pytest.mark.parametrize("unit", [1.6e-19, 1e-200])
+def test_scores_of_a_tiny_target_are_those_of_its_unit(unit):
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=100)
+    guess = y + rng.normal(size=100) / 9
+    scores, tiny = regression_scores(y, guess), regression_scores(y * unit, guess * unit)
+    assert tiny.pop("R²") == pytest.approx(scores.pop("R²"))
+    assert {name: pytest.approx(score * unit) for name, score in scores.items()} == tiny
+    ends, tiny_ends = bootstrap_regression(y, guess), bootstrap_regression(y * unit, guess * unit)
+    assert tiny_ends["R²"] == pytest.approx(ends["R²"])

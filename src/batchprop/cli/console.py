@@ -26,6 +26,7 @@ from batchprop.tabular.summary import (
     LEFT_OUT,
     describe_reading,
     describe_target,
+    describe_target_reading,
     end_reason,
     predict_words,
     summarize_columns,
@@ -87,6 +88,10 @@ def show_data(out: Console, data: TrainingTable, rows: str) -> None:
         style = "yellow" if become == LEFT_OUT else None
         table.add_row(count, hold, named, become, style=style)
     out.print(table, "")
+    if data.target.reading:
+        out.print(
+            f"Note: {describe_target_reading(data.target)}.", "", sep="\n", soft_wrap=True, markup=False
+        )
     _show_warnings(out, data.columns)
 
 
@@ -157,6 +162,10 @@ def show_scores(out: Console, result: TrainingResult) -> None:
     out.print(table, "")
     if (note := result.one_class_note) is not None:
         out.print(f"Note: {as_option_names(note)}.", "", sep="\n", style="yellow", soft_wrap=True)
+    if result.unseen_notes:
+        for note in result.unseen_notes:
+            out.print(f"Note: {note}.", style="yellow", soft_wrap=True)
+        out.print("")
     if result.cross_validation is not None:
         show_folds(out, result.cross_validation)
 

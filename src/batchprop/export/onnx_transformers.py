@@ -135,12 +135,11 @@ class _IntegerGraph:
 
 def write_smooth_clip(graph: Graph, operator: Any) -> None:
     """Write ``SmoothClip``: ``x / √(1 + (x/3)²)`` of the scaled columns, as float32 ``(n, k)``."""
-    scaled = as_matrix(graph, operator, np.float64)
-    x = graph("Div", scaled, graph.constant(operator.raw_operator.scale_, np.float64))
-    one = graph.constant(1.0)
+    x = as_matrix(graph, operator, np.float64)
+    one, scale = graph.constant(1.0), graph.constant(operator.raw_operator.scale_, np.float64)
     t = graph("Abs", graph("Div", x, graph.constant(3.0)))
-    # √(1 + t²) as max(t, 1) √(1 + (min/max)²): t² may overflow when t does not.
-    large, small = graph("Max", t, one), graph("Min", t, one)
+    # √(s² + t²) as max(t, s) √(1 + (min/max)²): t² may overflow when t does not, and s may be tiny.
+    large, small = graph("Max", t, scale), graph("Min", t, scale)
     ratio = graph("Div", small, large)
     root = graph("Sqrt", graph("Add", graph("Mul", ratio, ratio), one))
     graph.output(graph.cast(graph("Div", x, graph("Mul", large, root)), np.float32), operator.outputs[0])

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.special import xlogy
 
 from batchprop.tabular.metrics import without_zeros
+from batchprop.tabular.scales import scale_to_1
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -122,7 +123,8 @@ def bootstrap_regression(
     off = y - guess
     # Centred, so that the variance of a resample keeps its digits beside the square of its mean.
     centred = y - np.average(y, weights=weights)
-    columns = {"off": np.abs(off), "off²": off**2, "y": centred, "y²": centred**2}
+    (off_near_1, centred), exponent = scale_to_1(off, centred)
+    columns = {"off": np.abs(off), "off²": off_near_1**2, "y": centred, "y²": centred**2}
     if loss == "quantile":
         columns["pinball"] = np.maximum(quantile * off, (quantile - 1) * off)
     if loss == "poisson":
@@ -136,7 +138,7 @@ def bootstrap_regression(
         varied = variance > _EPS * mean["y²"]
         metrics = {
             "R²": 1 - _ratio(mean["off²"], np.where(varied, variance, 0.0)),
-            "root mean squared error": np.sqrt(mean["off²"]),
+            "root mean squared error": np.ldexp(np.sqrt(mean["off²"]), exponent),
             "mean absolute error": mean["off"],
         }
         if loss == "quantile":

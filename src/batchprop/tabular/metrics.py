@@ -7,6 +7,8 @@ import numpy.typing as npt
 from sklearn import metrics
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
+from batchprop.tabular.scales import scale_to_1
+
 _BINARY = 2
 
 Scores = dict[str, float]
@@ -86,10 +88,12 @@ def regression_scores(
     """
     y, guess, weights = without_zeros(weights, y, guess)
     weighted = {"sample_weight": weights}
+    (y_near_1, guess_near_1), exponent = scale_to_1(y, guess)
     # One number has no variance to compare with.
-    scores = {"R²": metrics.r2_score(y, guess, **weighted)} if len(y) > 1 else {}
+    scores = {"R²": metrics.r2_score(y_near_1, guess_near_1, **weighted)} if len(y) > 1 else {}
+    root = metrics.root_mean_squared_error(y_near_1, guess_near_1, **weighted)
     scores |= {
-        "root mean squared error": metrics.root_mean_squared_error(y, guess, **weighted),
+        "root mean squared error": np.ldexp(root, exponent),
         "mean absolute error": metrics.mean_absolute_error(y, guess, **weighted),
     }
     if loss == "quantile":

@@ -40,7 +40,7 @@ def build_report(result: TrainingResult, diagnostics: Diagnostics, folder: Path 
         *prediction_section(result.table.target, result.test_rows, classes),
         _importances(result, diagnostics),
         *_suspicious_section(result, diagnostics.suspicious),
-        data_summary(result.table, result.split),
+        data_summary(result.table, result.split, result.pooling),
         *settings_section(result.options, result.versions),
     ]
     if folder is not None:
@@ -88,6 +88,7 @@ def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
     if result.options.weights is not None:
         said += "; each counts by its weight"
     note = "" if result.one_class_note is None else f" Note: {result.one_class_note}."
+    note += "".join(f" Note: {unseen}." for unseen in result.unseen_notes)
     table = Table(
         f"Scores on {_rows(n, 'test row')}",
         ("score", "network", "95% interval", result.baseline_name),

@@ -19,8 +19,10 @@ from batchprop.tabular.fit import Split, network_of
 from batchprop.tabular.history import EpochSummary, History
 from batchprop.tabular.model_info import FORMAT
 from batchprop.tabular.options import TrainOptions, to_dict
+from batchprop.tabular.pooling import describe_pooling
 from batchprop.tabular.predictions import distinct_names
 from batchprop.tabular.training_table import TrainingTable
+from batchprop.tabular.unseen import UnseenCounter
 
 
 def _plain(labels: npt.NDArray[Any]) -> list[Any]:
@@ -128,6 +130,20 @@ class TrainingResult:
             f"learning rate than {options.learning_rate:g}, or more epochs than {len(self.history):,}"
         )
 
+    @cached_property
+    def unseen_notes(self) -> list[str]:
+        """A sentence for each column whose values in test rows of their own the training had not."""
+        if not self.table.n_test:
+            return []
+        counter = UnseenCounter(self.pipeline)
+        counter.add(self.pipeline["columns"].transform(self.table.frame.iloc[self.split.test]))
+        return [f"test rows: {note}" for note in counter.notes()]
+
+    @cached_property
+    def pooling(self) -> dict[str, str]:
+        """For each column of which several words share a feature, how many have their own."""
+        return describe_pooling(self.pipeline, self.table.columns)
+
     @property
     def baseline_name(self) -> str:
         """The prediction of the baseline."""
@@ -164,9 +180,15 @@ class TrainingResult:
                 "files": None if self.files is None else [str(path) for path in self.files],
                 "rows": {name: len(rows) for name, rows in self.split._asdict().items()},
                 "rows left out": table.left_out,
-                "columns": [asdict(column) for column in table.columns],
+                "columns": [asdict(of) | {"pooling": self.pooling.get(of.name, "")} for of in table.columns],
             },
-            "target": {"name": target.name, "task": target.task, "rule": target.reason} | classes,
+            "target": {
+                "name": target.name,
+                "task": target.task,
+                "rule": target.reason,
+                "reading": target.reading,
+            }
+            | classes,
             "network": {"sizes": self.sizes, "output": self.network.out_activation_},
             "training": {
                 "epochs": len(self.history),

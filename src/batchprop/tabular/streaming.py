@@ -513,4 +513,4 @@ def _read_target(fitted: FittedPreprocessing, column: pd.Series, options: TrainO
     values = stats.read(column)
     if stats.task == "classification":
         check_known_classes(stats.name, values, ends, other_rows(options))
-    return Target(stats.name, stats.task, stats.reason, values)
+    return Target(stats.name, stats.task, stats.reason, values, stats.reading)

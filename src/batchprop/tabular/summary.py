@@ -22,6 +22,7 @@ from batchprop.tabular.options import TrainOptions, source_words, to_dict
 from batchprop.tabular.persistence import MODEL
 from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.schema import ColumnSchema
+from batchprop.tabular.target import Target
 from batchprop.tabular.training_table import TrainingTable
 
 FILES = {
@@ -51,7 +52,7 @@ _MAX_CLASSES, _MAX_GAPS, _MAX_NAMED = 30, 20, 10
 _PURPOSES = {"train": "to train", "validation": "to validate", "test": "to test"}
 
 
-def data_summary(data: TrainingTable, parts: Split) -> Section:
+def data_summary(data: TrainingTable, parts: Split, pooling: Mapping[str, str] | None = None) -> Section:
     """Describe the table and the split of its rows."""
     target = data.target
     text = f"Predicting {target.name} is {target.task}: {target.reason}."
@@ -66,9 +67,14 @@ def data_summary(data: TrainingTable, parts: Split) -> Section:
     ]
     if data.left_out:
         text += f" {data.left_out:,} more rows {data.why_left_out[1]}."
-    if read := [column for column in data.columns if column.reading and column.kind != LEFT_OUT]:
-        readings = [(column.name, f"{_PLURAL[column.kind]}, {column.reading}") for column in read[:_MAX_GAPS]]
+    readings = [(target.name, f"numbers, {target.reading}")] if target.reading else []
+    read = [column for column in data.columns if column.reading and column.kind != LEFT_OUT]
+    readings += [(column.name, f"{_PLURAL[column.kind]}, {column.reading}") for column in read[:_MAX_GAPS]]
+    if readings:
         tables.append(Table("Columns read from text", ("column", "read as"), tuple(readings)))
+    if pooling:
+        pooled = tuple(pooling.items())[:_MAX_GAPS]
+        tables.append(Table("Columns with pooled words", ("column", "words"), pooled))
     gaps = [column for column in data.columns if column.missing]
     if gaps:
         gaps.sort(key=lambda column: -column.missing)
@@ -199,6 +205,17 @@ def describe_reading(column: ColumnSchema) -> str:
     """
     missing = f"; {column.missing:,} are missing" if column.missing else ""
     return f"{column.name} is read as {_PLURAL[column.kind]}, {column.reading}{missing}"
+
+
+def describe_target_reading(target: Target) -> str:
+    """Describe how the text of a target was read, for people.
+
+    >>> describe_target_reading(
+    ...     Target("y", "regression", "", np.ones(1), "',' between thousands")
+    ... )
+    "y is read as numbers, ',' between thousands"
+    """
+    return f"{target.name} is read as numbers, {target.reading}"
 
 
 def describe_target(data: TrainingTable) -> str:

@@ -38,12 +38,13 @@ _NESTED = {np.ndarray: "lists", list: "lists", tuple: "lists", set: "sets", dict
 
 @dataclass(frozen=True)
 class Target:
-    """The column to predict: labels or numbers (n,), and the reason for the task."""
+    """The column to predict: labels or numbers (n,), the reason for the task, and how text was read."""
 
     name: str
     task: Task
     reason: str
     values: npt.NDArray[Any]
+    reading: str = ""
 
 
 def infer_integer_task(distinct: int, rows: int) -> tuple[Task, str]:

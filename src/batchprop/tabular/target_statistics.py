@@ -3,6 +3,7 @@
 Index legend: n rows in all, k of a block, c classes.
 """
 
+import math
 from copy import deepcopy
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,6 +18,7 @@ from batchprop.data.sketches import QuantileSketch, WeightedSamples
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
+from batchprop.tabular.scales import scale_to_1
 from batchprop.tabular.schema import to_numbers
 from batchprop.tabular.spelling import DECIMALS, parse
 from batchprop.tabular.target import (
@@ -87,7 +89,7 @@ def read_target(
     for start in range(0, len(column), _BLOCK_ROWS):
         accumulator.add(column.iloc[start : start + _BLOCK_ROWS])
     spec = accumulator.finish()
-    return Target(spec.name, spec.task, spec.reason, spec.read(column))
+    return Target(spec.name, spec.task, spec.reason, spec.read(column), spec.reading)
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class TargetSpec:
         high: the largest.
         distribution: their distribution, for `quantile`; None for classes.
         rules: how text is read.
+        reading: what is special about the spelling of numbers, for people.
     """
 
     name: str
@@ -131,6 +134,7 @@ class TargetSpec:
     high: float = np.nan
     distribution: WeightedSamples | None = None
     rules: TextRules = USUAL
+    reading: str = ""
 
     def quantile(self, q: float) -> float:
         """Return the quantile q of the numbers, in [0, 1]: exact up to 16 384 rows, then approximate.
@@ -248,7 +252,8 @@ class RunningMoments:
     """The mean and the standard deviation of numbers, updated block by block in one pass.
 
     With a block's mean m and its sum of squared deviations S: δ = m − mean, mean += δ k / n and
-    squares += S + δ² k (n − k) / n, so that no large numbers are subtracted from each other.
+    squares += S + δ² k (n − k) / n, so that no large numbers are subtracted from each other. The roots of
+    these are kept, as the squares of tiny numbers would be 0.
 
     Source:
         Chan, Golub and LeVeque, Algorithms for computing the sample variance, 1983.
@@ -262,7 +267,7 @@ class RunningMoments:
 
     def __init__(self) -> None:
         self.count = 0
-        self.mean = self._squares = 0.0
+        self.mean = self._root = 0.0
 
     def add(self, values: Floats) -> None:
         """Add numbers in (k,)."""
@@ -272,14 +277,16 @@ class RunningMoments:
         mean = float(values.mean())
         self.count += k
         delta = mean - self.mean
-        self._squares += float(((values - mean) ** 2).sum())
-        self._squares += delta**2 * k * (self.count - k) / self.count
+        between = delta * math.sqrt(k * (self.count - k) / self.count)
+        (near_1,), exponent = scale_to_1(values - mean)
+        within = math.ldexp(math.sqrt(float((near_1**2).sum())), exponent)
+        self._root = math.hypot(self._root, within, between)
         self.mean += delta * k / self.count
 
     @property
     def deviation(self) -> float:
         """√(squares / n)."""
-        return float(np.sqrt(self._squares / max(self.count, 1)))
+        return self._root / math.sqrt(max(self.count, 1))
 
 
 class NumberSums:
@@ -487,7 +494,7 @@ class TargetAccumulator:
             return self._class_spec(reason)
         # Numbers of truth values, if asked for, are plain.
         spelling = self._spelling or _PLAIN
-        sums = self._numbers[spelling]
+        sums, reading = self._numbers[spelling], self._candidates.describe(spelling) if spelling else ""
         low, high = sums.quantiles.low, sums.quantiles.high
         check_largest(max(low, high, key=abs), self.name)
         if self._words is not None and spelling == _PLAIN and self._rules.decimal == ",":
@@ -508,6 +515,7 @@ class TargetAccumulator:
             high=high,
             distribution=sums.quantiles.ranked(),
             rules=self._rules,
+            reading=reading,
         )
 
     def _check_words(self) -> None:

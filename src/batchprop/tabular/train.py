@@ -12,13 +12,14 @@ import pandas as pd
 from batchprop.data.files import as_paths
 from batchprop.data.memory import parse_memory
 from batchprop.data.tables import check_source
-from batchprop.errors import OneClassWarning, ParameterError, warn
+from batchprop.errors import OneClassWarning, ParameterError, UnseenValueWarning, join_truncated, warn
 from batchprop.tabular.cross_validation import cross_validate
 from batchprop.tabular.fit import fit, layer_sizes
 from batchprop.tabular.frames import as_pandas
 from batchprop.tabular.model import Data, FreshRecord, TrainedModel
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import SOURCE_OPTIONS, TrainOptions, make_options
+from batchprop.tabular.pooling import describe_pooling
 from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.resume import remove_checkpoints, save_resume_info, start_or_resume
 from batchprop.tabular.training_input import prepare
@@ -91,6 +92,8 @@ def train_table(
         remove_checkpoints(folder, checked)
     if (note := result.one_class_note) is not None:
         warn(note, OneClassWarning)
+    for note in result.unseen_notes:
+        warn(note, UnseenValueWarning)
     return TrainedModel(result.pipeline, FreshRecord(result))
 
 
@@ -110,6 +113,9 @@ def train(
         prepare(source, options, memory, observer) as (table, split, data),
     ):
         scores = None if options.folds is None else cross_validate(table, options, observer)
+        if pooled := describe_pooling(data.columns, table.columns):
+            notes = [f"{name}: {note}" for name, note in pooled.items()]
+            observer.on_note(f"Words are pooled in {join_truncated(notes, 5)}.")
         observer.on_network(layer_sizes(table, data.features, options.hidden), options)
         with observer.watch_training(options.epochs):
             pipeline = fit(table, data, options, history, observer, checkpoints=checkpoints)

@@ -23,6 +23,7 @@ from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError, RowError, did_you_mean, format_value, join_truncated
 from batchprop.tabular.dtypes import SECONDS, is_scalar, to_seconds
 from batchprop.tabular.frames import as_pandas, format_label
+from batchprop.tabular.scales import scale_to_1
 from batchprop.tabular.schema import ColumnSchema
 from batchprop.tabular.spelling import (
     PLAIN,
@@ -48,7 +49,10 @@ MAX_ABS = 1e100
 """The limit of numbers: those beyond are clipped to it, and up to it no intermediate result overflows."""
 
 _DAY = np.timedelta64(1, "D")
-_FLOAT32_DIGITS, _MAX_DECIMALS = 7, 15
+_FLOAT32_DIGITS = 7
+_EXACT_DECIMALS = 22  # up to 10²² float64 holds powers of ten exactly
+_UNSCALED = 1e-14
+"""RobustScaler divides by interquartile ranges from 2e-15 on only: of one that it used, 1 is left."""
 _EXPECTED = {
     "number": "a number is",
     "date": "a date like 2020-02-29 is",
@@ -136,7 +140,10 @@ class TargetScaler(TransformerMixin, BaseEstimator):
     def fit(self, y: npt.ArrayLike, _: object = None) -> Self:
         """Take the mean and the deviation of numbers (n, 1)."""
         values = np.asarray(y, dtype=np.float64)
-        return self.set_statistics(float(values.mean()), float(values.std()))
+        # The mean of equal numbers may be rounded, which is no spread.
+        (near_1,), exponent = scale_to_1(values)
+        deviation = math.ldexp(float(near_1.std()), exponent) if np.ptp(values) else 0.0
+        return self.set_statistics(float(values.mean()), deviation)
 
     def set_statistics(self, mean: float, deviation: float) -> Self:
         """Take the mean and the deviation of a target that does not fit in memory."""
@@ -152,7 +159,10 @@ class TargetScaler(TransformerMixin, BaseEstimator):
     def inverse_transform(self, z: npt.ArrayLike) -> Floats:
         """Return standardised numbers (n, 1) in the target's unit."""
         y: Floats = np.asarray(z, dtype=np.float64) * self.scale_ + self.mean_
-        return y.round(min(_FLOAT32_DIGITS - math.floor(math.log10(self.scale_)), _MAX_DECIMALS))
+        decimals = _FLOAT32_DIGITS - math.floor(math.log10(self.scale_))
+        if decimals <= _EXACT_DECIMALS:
+            return y.round(decimals)
+        return np.array([round(value, decimals) for value in y.ravel().tolist()]).reshape(y.shape)
 
 
 class ColumnCaster(TransformerMixin, BaseEstimator):
@@ -449,9 +459,8 @@ def date_parts(column: pd.Series, first: float = 0.0) -> list[Floats]:
 
 def squash(X: Floats, scale: Floats | float) -> npt.NDArray[np.float32]:
     """Return x / √(1 + (x/3)²) as float32, where x is X / scale; see ``SmoothClip``."""
-    x = X / scale
-    # hypot does not overflow where the square of x would.
-    squashed: npt.NDArray[np.float32] = (x / np.hypot(1.0, x / 3.0)).astype(np.float32)
+    # hypot does not overflow where a square would, and X is not divided by a scale that may be tiny.
+    squashed: npt.NDArray[np.float32] = (X / np.hypot(scale, X / 3.0)).astype(np.float32)
     return squashed
 
 
@@ -459,7 +468,8 @@ class SmoothClip(TransformerMixin, BaseEstimator):
     """Squash scaled numbers (n, k) smoothly into (−3, 3): x / √(1 + (x/3)²), as float32.
 
     Values near 0 hardly change; an outlier of a million stays below 3, so that training does not
-    diverge. A column whose interquartile range is 0 is not scaled by it: its range becomes 2 first.
+    diverge. A column whose interquartile range is 0 is not scaled by it: its range becomes 2 first. One
+    whose range RobustScaler takes for 0, below 2e-15, is scaled by it here.
     The formula is that of RealMLP (arXiv 2407.04491).
 
     >>> SmoothClip().fit_transform(np.array([[-1e300], [-0.5], [0.0], [0.5], [4.0]])).T.round(
@@ -472,8 +482,9 @@ class SmoothClip(TransformerMixin, BaseEstimator):
         """Learn the scale of the columns (k,) that have no interquartile range."""
         low, high = np.percentile(X, [25, 75], axis=0)
         # A column that is mostly one value has no interquartile range, and RobustScaler leaves it unscaled.
-        spread = np.ptp(X, axis=0) / 2
-        self.scale_ = np.where((low == high) & (spread > 0), spread, 1.0)
+        scale = np.where(low == high, np.ptp(X, axis=0) / 2, high - low)
+        is_unscaled = (scale > 0) & ((low == high) | (scale < _UNSCALED))
+        self.scale_ = np.where(is_unscaled, scale, 1.0)
         self.n_features_in_ = X.shape[1]
         return self
 

@@ -1,0 +1,37 @@
+"""Words that share one feature, as they are rare or too many: which columns have them is told."""
+
+from collections.abc import Sequence
+
+from sklearn.pipeline import Pipeline
+
+from batchprop.tabular.schema import ColumnSchema
+from batchprop.tabular.transformers import MISSING
+
+
+def describe_pooling(model: Pipeline, columns: Sequence[ColumnSchema]) -> dict[str, str]:
+    """Return for each column of text of which several words share a feature how many have their own.
+
+    Args:
+        model: fitted, with the step "features".
+        columns: the schema of the table.
+
+    >>> import pandas as pd
+    >>> from batchprop.tabular.schema import infer_schema
+    >>> from batchprop.tabular.transformers import make_preprocessor
+    >>> table = pd.DataFrame({"home": ["a", "b"] * 500 + ["c", "d", "e"]})
+    >>> columns = infer_schema(table)
+    >>> describe_pooling(make_preprocessor(columns, 1003).fit(table), columns)
+    {'home': '2 of 5 words kept, the rest as one'}
+    """
+    encoders = {name: (part, names) for name, part, names in model["features"].transformers_}
+    if "text" not in encoders:
+        return {}
+    encoder, names = encoders["text"]
+    # In parts, an encoder does not know all rare words, but the schema has their number.
+    values = {column.name: column.note for column in columns if column.kind == "category"}
+    pooled = dict[str, str]()
+    for name, words, rare in zip(names, encoder.categories_, encoder.infrequent_categories_, strict=True):
+        if name in values and rare is not None and len(rare) > 1:
+            kept = len(set(words).difference(rare, [MISSING]))
+            pooled[name] = f"{kept:,} of {values[name].replace('value', 'word')} kept, the rest as one"
+    return pooled

@@ -1,0 +1,70 @@
+"""What a training says of its table: how its target is read, which words are pooled, which are unseen."""
+
+import html
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from batchprop.errors import UnseenValueWarning
+from batchprop.tabular import Observer, train_table
+from batchprop.tabular.options import make_options
+from batchprop.tabular.train import train
+from tests.cli.commands import run
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* are read at a time:UserWarning")
+
+QUICK: dict[str, Any] = {"target": "y", "epochs": 1, "hidden": (4,), "engine": "numpy"}
+
+
+def homes(rows: int = 400) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    words = [*(f"often {i:02}" for i in range(20)), *(f"rare {i:03}" for i in range(rows - 20 * 15))]
+    word = np.array([*np.repeat(words[:20], 15), *words[20:]])
+    return pd.DataFrame({"home": word, "y": [f"{1000 + i:,}" for i in rng.permutation(rows)]})
+
+
+class Notes(Observer):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def on_note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize("where", ["frame", "parts"])
+def test_pooled_words_and_the_reading_of_the_target_are_told(where, tmp_path):
+    source: Any = homes()
+    options = dict(QUICK)
+    if where == "parts":
+        source.to_parquet(tmp_path / "t.parquet", row_group_size=50)
+        source, options["memory"] = (tmp_path / "t.parquet",), "1MiB"
+    seen = Notes()
+    result = train(source, make_options(**options), seen)
+    [pooling] = result.pooling.values()
+    assert pooling.startswith("20 of ")
+    assert pooling.endswith(" words kept, the rest as one")
+    assert f"Words are pooled in home: {pooling}." in seen.notes
+    info = result.info()
+    assert info["data"]["columns"][0]["pooling"] == pooling
+    assert info["target"]["reading"] == result.table.target.reading == "',' between thousands"
+
+
+def test_the_command_and_the_report_tell_them_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    homes().to_csv("t.csv", index=False)
+    homes()[:150].assign(home="castle").to_csv("test.csv", index=False)
+    result = run("train", "t.csv", "--target", "y", "--test", "test.csv", "--epochs", 1, "--out", "m")
+    page = (tmp_path / "m" / "report.html").read_text()
+    assert "y is read as numbers, ',' between thousands" in result.stdout
+    for text in ("words kept, the rest as one", "test rows: home: 150 of 150 rows hold values not seen"):
+        assert text in result.stdout
+        assert text in page
+    assert "numbers, ',' between thousands" in html.unescape(page)
+
+
+def test_values_of_test_rows_that_the_training_had_not_are_told():
+    table = homes()
+    with pytest.warns(UnseenValueWarning, match=r"test rows: home: 20 of 40 rows hold .* \(castle\)"):
+        train_table(table, test=table[:40].assign(home=["castle", "often 00"] * 20), **QUICK)
