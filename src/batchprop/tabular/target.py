@@ -261,10 +261,10 @@ def parse_numbers(words: pd.Series, rules: TextRules = USUAL) -> Floats | None:
     return values
 
 
-def number_candidates(rules: TextRules = USUAL) -> SpellingCandidates:
+def number_candidates(rules: TextRules = USUAL, kind: str = "number") -> SpellingCandidates:
     """Return the ways to write the numbers of a target, such as 1,200.00 or 12 %; times of day are labels."""
-    candidates = SpellingCandidates("number", rules=rules)
-    del candidates.parsed[SECONDS]
+    candidates = SpellingCandidates(kind, rules=rules)
+    candidates.parsed.pop(SECONDS, None)
     return candidates
 
 
