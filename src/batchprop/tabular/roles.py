@@ -15,7 +15,15 @@ from batchprop.errors import DataError
 from batchprop.tabular.dtypes import to_seconds
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.schema import VALUE_TYPES, as_values, infer_value_type, to_numbers
-from batchprop.tabular.spelling import SPELLINGS, SpellingCandidates, clean, is_text, parse, plain_spelling
+from batchprop.tabular.spelling import (
+    SPELLINGS,
+    SpellingCandidates,
+    clean,
+    is_number_gap,
+    is_text,
+    parse,
+    plain_spelling,
+)
 from batchprop.tabular.target import number_candidates, row_name
 from batchprop.tabular.transformers import cast_column
 
@@ -205,7 +213,9 @@ def read_weights(
             f"the weights column {str(column.name)!r} holds {what}: a weight is a number, 0 or more"
         )
     if is_text(cleaned):
-        numbers = parse(cleaned, spelling or plain_spelling("number", rules), rules)
+        spelling = spelling or plain_spelling("number", rules)
+        numbers = parse(cleaned, spelling, rules)
+        numbers = numbers.mask(is_number_gap(numbers, spelling, rules))
     elif infer_value_type(cleaned.dropna()) == "nested":
         raise _no_weight(column[cleaned.notna()])
     else:

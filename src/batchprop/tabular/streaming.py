@@ -33,7 +33,7 @@ from batchprop.tabular.preprocessing import FittedPreprocessing, fit_streaming
 from batchprop.tabular.roles import decide_spelling, feature_names, read_groups, read_times, read_weights
 from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_known_classes, latest_cut
-from batchprop.tabular.target import Target, are_numbers
+from batchprop.tabular.target import Target, number_spelling, unknown_words
 from batchprop.tabular.training_table import (
     TEST_FRAME,
     TrainingTable,
@@ -241,8 +241,11 @@ def _reject_unknown(table: TableScan, options: TrainOptions) -> None:
             yield clean(frame[name], rules, labels=True)
 
     words = takewhile(lambda block: block.empty or is_text(block), blocks())
-    if any(block.isin(rules.among_numbers).any() for block in words) and are_numbers(blocks(), rules):
-        table.drop_missing_target(rules._replace(everywhere=(*rules.everywhere, *rules.among_numbers)))
+    if not any(rules.numbers or block.isin(rules.among_numbers).any() for block in words):
+        return
+    if (spelling := number_spelling(blocks(), rules)) is not None:
+        unknown = unknown_words(blocks(), spelling, rules)
+        table.drop_missing_target(rules._replace(everywhere=(*rules.everywhere, *unknown)))
 
 
 def _fractions(table: TableScan, options: TrainOptions) -> SplitFractions:
