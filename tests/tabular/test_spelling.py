@@ -13,10 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchprop.data.reader import read_table
+from batchprop.data.text_rules import TextRules
 from batchprop.errors import DataError, UnseenValueWarning
 from batchprop.tabular import fit_streaming, load_model, train_table
+from batchprop.tabular.observer import Observer
+from batchprop.tabular.options import make_options
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.soundness import validate_model
+from batchprop.tabular.streaming import scan_table
+from batchprop.tabular.training_table import load_training_table
 from batchprop.tabular.transformers import cast_column, make_preprocessor
 
 
@@ -359,3 +364,59 @@ def test_a_model_with_a_unit_that_no_number_has_is_refused(model, stored):
     pipeline["columns"].spellings = {"home": stored}
     with pytest.raises(ValueError, match="not spelled as its kind"):
         validate_model(pipeline)
+
+
+GAPS = {
+    "dollars": (["$-999.00", "$5.50", "$7"], ["-999"], [5.5, 7]),
+    "plain": (["-999.00", "5.5", "7"], ["-999"], [5.5, 7]),
+    "decimal comma": (["-999,0", "5,5", "7"], ["-999"], [5.5, 7]),
+    "minus sign": (["−999.0", "5.5", "7"], ["-999"], [5.5, 7]),
+    "percent": (["-999.0", "5.5%", "7%"], ["-999"], [5.5, 7]),
+    "nothing": (["$0", "$5.5", "$7"], ["0"], [5.5, 7]),
+}
+
+
+@pytest.mark.parametrize("parts", [False, True], ids=["at once", "in parts"])
+@pytest.mark.parametrize("case", GAPS)
+def test_numbers_that_mean_missing_do_in_each_spelling(case, parts):
+    words, missing, numbers = GAPS[case]
+    frame = pd.DataFrame({"x": words * 20, "y": ["a", "b"] * 30})
+    typed = frame.assign(x=[None, *numbers] * 20)
+    rules = TextRules.of(missing)
+    if parts:
+        columns, target = [], {"target": "y", "missing": missing}
+        for each in (frame, typed):
+            learned = fit_streaming((each.iloc[i : i + 7] for i in range(0, 60, 7)), **target)
+            columns += [learned.columns[0]]
+            encoder = learned.encoder
+        words_encoder = fit_streaming([frame], **target).encoder
+    else:
+        columns = [infer_schema(each[["x"]], rules=rules)[0] for each in (frame, typed)]
+        words_encoder, encoder = (
+            make_preprocessor([column], 60, missing=missing).fit(each)
+            for column, each in zip(columns, (frame, typed), strict=True)
+        )
+    assert [(column.kind, column.note, column.missing) for column in columns] == [
+        ("number", "5.5 to 7", 20)
+    ] * 2
+    assert np.array_equal(words_encoder.transform(frame), encoder.transform(typed))
+
+
+@pytest.mark.parametrize(
+    ("where", "parts"),
+    [("csv", False), ("csv", True), ("parquet", False), ("parquet", True), ("frame", False)],
+)
+def test_targets_that_are_numbers_that_mean_missing_are_skipped(where, parts, tmp_path):
+    frame = pd.DataFrame({"x": range(60), "y": ["$-999.00", *(f"${n}.50" for n in range(1, 60))]})
+    options = make_options(target="y", missing=("-999",), on_bad_row="skip", max_skipped=0.1)
+    source = frame
+    if where != "frame":
+        file = tmp_path / f"t.{where}"
+        frame.to_csv(file, index=False) if where == "csv" else frame.to_parquet(file, index=False)
+        source = (file,)
+    if parts:
+        with scan_table(source, options, 10**9, Observer()) as (table, _):
+            assert (len(table.skipped), table.n_rows) == (1, 59)
+    else:
+        table = load_training_table(source, options)
+        assert (len(table.skipped), table.target.values.min()) == (1, 1.5)

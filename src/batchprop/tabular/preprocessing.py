@@ -20,11 +20,12 @@ from batchprop.data.arrow import get_column
 from batchprop.data.sketches import Floats, WeightedSamples
 from batchprop.data.text_rules import TextRules
 from batchprop.errors import DataError, join_truncated
+from batchprop.tabular.roles import read_weights
 from batchprop.tabular.schema import ColumnSchema
 from batchprop.tabular.spelling import ZONED
 from batchprop.tabular.statistics import ColumnAccumulator, MemoryBudget
 from batchprop.tabular.target import Task
-from batchprop.tabular.target_statistics import TargetAccumulator, TargetSpec, read_weights
+from batchprop.tabular.target_statistics import TargetAccumulator, TargetSpec
 from batchprop.tabular.transformers import MAX_CATEGORIES, make_preprocessor
 
 _N_QUARTILES = 5  # including the smallest and the largest value
@@ -40,12 +41,14 @@ class FittedPreprocessing(NamedTuple):
         encoder: the fitted steps "columns" and "features".
         target: the target's statistics.
         rows: the number of rows.
+        weights_spelling: how text spells the weights; "" for typed and plain ones.
     """
 
     columns: tuple[ColumnSchema, ...]
     encoder: Pipeline
     target: TargetSpec
     rows: int
+    weights_spelling: str = ""
 
 
 def fit_streaming(
@@ -80,7 +83,8 @@ def fit_streaming(
         target: the column to predict, without missing values.
         task: "classification" or "regression" to overrule the rule.
         weights: the column of row weights; it is not a feature.
-        types: column name → what it holds, whatever it looks like; see ``infer_schema``.
+        types: column name → what it holds, whatever it looks like; see ``infer_schema``. Weights in text are
+            plain numbers if none is given for them.
         missing: the words that mean "missing"; None for the usual ones.
         decimal: the sign before the decimals of numbers in text, "." or ","; None for either.
         from_text: whether the target is the text of a CSV file, in which numbers are spelled, as in
@@ -125,6 +129,7 @@ class _Table:
         rules: TextRules,
     ) -> None:
         self.weights, self.target, self.rules = weights, target, rules
+        self.weights_spelling = types.get(weights or "", "").partition(":")[2]
         self.names = list(frame.columns)
         get_column(frame, target.name, "target column")
         if weights is not None:
@@ -142,7 +147,9 @@ class _Table:
             raise DataError(
                 f"a block of the table has other columns than the first: {names}; give each block the same"
             )
-        weights = None if self.weights is None else read_weights(frame[self.weights], self.rules)
+        weights = None
+        if self.weights is not None:
+            weights = read_weights(frame[self.weights], self.rules, self.weights_spelling)
         self.target.add(frame[self.target.name], weights)
         for name, tally in self.tallies.items():
             tally.add(frame[name])
@@ -153,7 +160,7 @@ class _Table:
         rows = self.target.rows
         preprocessor = make_preprocessor(columns, rows, self.target.name, missing, decimal)
         fitted = _fit(preprocessor, columns, list(self.tallies.values()))
-        return FittedPreprocessing(columns, fitted, self.target.finish(), rows)
+        return FittedPreprocessing(columns, fitted, self.target.finish(), rows, self.weights_spelling)
 
 
 class _Vocabulary(NamedTuple):

@@ -1,19 +1,30 @@
 """What each column of a table is for: to predict from, to split the rows by, or not at all."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pandas.api import types
 
 from batchprop.data.arrow import get_column
+from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
-from batchprop.tabular.dtypes import SECONDS
+from batchprop.tabular.dtypes import to_seconds
 from batchprop.tabular.options import TrainOptions
-from batchprop.tabular.schema import infer_value_type, to_numbers
-from batchprop.tabular.spelling import clean, is_date_text, is_text, parse
+from batchprop.tabular.schema import VALUE_TYPES, as_values, infer_value_type, to_numbers
+from batchprop.tabular.spelling import (
+    SPELLINGS,
+    SpellingCandidates,
+    clean,
+    is_number_gap,
+    is_text,
+    parse,
+    plain_spelling,
+)
+from batchprop.tabular.target import number_candidates, row_name
 from batchprop.tabular.transformers import cast_column
 
 
@@ -61,12 +72,88 @@ def read_groups(column: pd.Series, rules: TextRules = USUAL) -> npt.NDArray[np.o
     return np.asarray(cast_column(column, "category", rules=rules), dtype=object)
 
 
-def read_times(column: pd.Series, rules: TextRules = USUAL) -> npt.NDArray[Any]:
+def decide_spelling(
+    blocks: Iterable[pd.Series],
+    role: Literal["time", "weights"],
+    wanted: str | None = None,
+    rules: TextRules = USUAL,
+) -> str:
+    """Return how the text of a whole column spells times or weights; "" if it is typed.
+
+    Args:
+        blocks: of the column, in order, whose index numbers the rows from 0.
+        role: of the column.
+        wanted: the type given for it, or None.
+        rules: how text is read.
+
+    Raises:
+        DataError: no spelling fits all of it, or its dates may begin with the day or the month.
+
+    >>> decide_spelling([pd.Series(["1.500"]), pd.Series(["0,5"])], "weights")
+    'comma'
+    """
+    kind = None if wanted == "text" else wanted
+    if role == "weights" and kind is not None and kind.startswith("date"):
+        raise DataError(
+            "the weights column is to be read as dates, and a weight is a number: leave its type out"
+        )
+    if role == "weights":
+        candidates = number_candidates(
+            rules, kind if kind is not None and kind.startswith("number") else "number"
+        )
+    else:
+        candidates = SpellingCandidates(kind, rules=rules)
+    first: pd.Series | None = None
+    for block in blocks:
+        words = clean(block, rules).dropna()
+        if words.empty:
+            continue
+        if not is_text(words):
+            return ""
+        first = words if first is None else first
+        candidates.narrow(words)
+        if not candidates.parsed:
+            raise _odd_value(block[words.index], role, rules)
+    if first is None:
+        return ""
+    spelling = candidates.decide(str(first.name))
+    if spelling is None or SPELLINGS[spelling].kind == "boolean":
+        raise _odd_value(first, role, rules)
+    return spelling
+
+
+def _odd_value(column: pd.Series, role: str, rules: TextRules) -> DataError:
+    """Return the error of text, none of it missing, that is no time or no weight."""
+    if role == "time":
+        return _no_time(column)
+    plain = to_numbers(column, rules).isna()
+    return _no_weight(column[plain] if plain.any() else column)
+
+
+def _no_time(column: pd.Series) -> DataError:
+    return DataError(
+        f"the column {str(column.name)!r} for `time` holds {column.iloc[0]!r}, and times are numbers, or "
+        "dates like 2020-02-29: name another column"
+    )
+
+
+def _no_weight(column: pd.Series) -> DataError:
+    return DataError(
+        f"the weights column {str(column.name)!r} holds {column.iloc[0]!s:.60} in {row_name(column)}: "
+        f"a weight is a number, 0 or more, up to {MAX_ABS_TARGET:g}"
+    )
+
+
+def read_times(
+    column: pd.Series, rules: TextRules = USUAL, spelling: str | None = None, wanted: str | None = None
+) -> npt.NDArray[Any]:
     """Return the time of each row (n,) as numbers in order.
 
     Args:
         column: the times.
         rules: how text is read.
+        spelling: of text, by `decide_spelling`; None to decide it from this column.
+        wanted: the type given for the column, or None.
 
     Raises:
         DataError: a time is missing, or is neither a date nor a number.
@@ -74,21 +161,70 @@ def read_times(column: pd.Series, rules: TextRules = USUAL) -> npt.NDArray[Any]:
     >>> read_times(pd.Series(["2020-03-01", "2020-02-29"], name="sold")).argsort().tolist()
     [1, 0]
     """
+    spelling = decide_spelling([column], "time", wanted, rules) if spelling is None else spelling
+    column = clean(column, rules)
     _check_known(column, "time", "fill it in")
-    if is_text(column) and (seconds := parse(column.str.strip(), SECONDS)).notna().all():
-        column = seconds
-    if rules.decimal == "," and is_text(column) and (numbers := to_numbers(column, rules)).notna().all():
-        column = numbers
-    kind = infer_value_type(column)
-    if kind == "numbers":
+    if is_text(column):
+        words, kind = column, SPELLINGS[spelling].kind
+        column = cast_column(words, kind, spelling, rules)
+        _check_known(column, "time", "fill it in")
+        column = as_values(column, words, spelling)
+    elif types.is_timedelta64_dtype(column):
+        column = to_seconds(column)
+    found = infer_value_type(column)
+    if wanted is not None and not column.empty and found != VALUE_TYPES.get(wanted.partition(":")[0], found):
+        raise DataError(
+            f"the column {str(column.name)!r} for `time` holds {found}, and is to be read as {wanted}: "
+            "give it another type"
+        )
+    if found == "numbers" or column.empty:
         return np.asarray(column)
-    if kind == "dates" or (kind == "text" and is_date_text(column)):
+    if found == "dates":
         # In microseconds, as blocks of one table may have dates of several resolutions.
         return cast_column(column, "date").to_numpy("datetime64[us]").astype(np.int64)
-    raise DataError(
-        f"the column {str(column.name)!r} for `time` holds {column.iloc[0]!r}, and times are numbers, or "
-        "dates like 2020-02-29: name another column"
-    )
+    raise _no_time(column)
+
+
+def read_weights(
+    column: pd.Series, rules: TextRules = USUAL, spelling: str | None = None, wanted: str | None = None
+) -> npt.NDArray[np.float64]:
+    """Return the rows' weights as float64 (k,).
+
+    Args:
+        column: numbers; the index numbers the rows from 0.
+        rules: how text is read.
+        spelling: of text, by `decide_spelling`; "" for the plain one, None to decide it from this column.
+        wanted: the type given for the column, or None.
+
+    Raises:
+        DataError: a weight is missing, negative, or beyond 1e30.
+
+    >>> read_weights(pd.Series([1, -1], name="times"))
+    Traceback (most recent call last):
+    batchprop.errors.DataError: the weights column 'times' holds -1 in row 2: a weight is a number, ...
+    """
+    spelling = decide_spelling([column], "weights", wanted, rules) if spelling is None else spelling
+    cleaned = clean(column, rules)
+    if cleaned.empty:
+        return np.empty(0)
+    what = "durations" if types.is_timedelta64_dtype(cleaned) else "dates"
+    if what == "durations" or types.is_datetime64_any_dtype(cleaned):
+        raise DataError(
+            f"the weights column {str(column.name)!r} holds {what}: a weight is a number, 0 or more"
+        )
+    if is_text(cleaned):
+        spelling = spelling or plain_spelling("number", rules)
+        numbers = parse(cleaned, spelling, rules)
+        numbers = numbers.mask(is_number_gap(numbers, spelling, rules))
+    elif infer_value_type(cleaned.dropna()) == "nested":
+        raise _no_weight(column[cleaned.notna()])
+    else:
+        numbers = pd.to_numeric(cleaned, errors="coerce")
+    weights = numbers.to_numpy(float, na_value=np.nan)
+    wrong = ~((weights >= 0) & (weights <= MAX_ABS_TARGET))
+    if wrong.any():
+        raise _no_weight(column[wrong])
+    return weights
 
 
 def _check_known(column: pd.Series, role: str, remedy: str) -> None:

@@ -171,7 +171,7 @@ def _compute_stats(name: str, column: pd.Series, wanted: str | None, rules: Text
         if spelling is not None:
             values = candidates.parsed[spelling].dropna()
             value_type = VALUE_TYPES[SPELLINGS[spelling].kind]
-            missing += candidates.n_gaps
+            missing += candidates.count_gaps(spelling)
             present = as_values(values, present, spelling)
             first = present.iloc[0] if spelling == TRUTH else first
     ordered = value_type in ("numbers", "dates")

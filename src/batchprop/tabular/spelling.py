@@ -210,6 +210,17 @@ def _units(text: pa.Array) -> pa.Array:
     return pc.utf8_rtrim(pc.fill_null(units, ""), ".")
 
 
+def is_number_gap(numbers: pd.Series, spelling: str, rules: TextRules) -> npt.NDArray[np.bool_]:
+    """Return which numbers that text spells (k,) mean "missing", as -999 does in $-999.00 where it is named.
+
+    >>> is_number_gap(pd.Series([-999.0, 1.0]), "point", TextRules.of(["-999"])).tolist()
+    [True, False]
+    """
+    if not rules.numbers or spelling not in DECIMALS.values():
+        return np.zeros(len(numbers), dtype=bool)
+    return numbers.isin(rules.numbers).to_numpy()
+
+
 def plain_spelling(kind: str, rules: TextRules) -> str:
     """Return the spelling of text of a kind for which no other was decided.
 
@@ -335,7 +346,6 @@ class SpellingCandidates:
 
     Attributes:
         parsed: the last words in each of the spellings.
-        n_gaps: how many words mean that a value is missing.
 
     >>> candidates = SpellingCandidates()
     >>> (
@@ -354,8 +364,9 @@ class SpellingCandidates:
             tried = [key for key in tried if key not in barred]
         self.parsed = dict.fromkeys(tried, pd.Series(dtype=float))
         self._units, self._separators, self._gaps = set[str](), set[str](), set[str]()
-        self.n_gaps = self._numbers = self._with_unit = self._dates = self._zoned = 0
-        self._has_value, self._inferred, self._rules = False, infer or kind is None, rules
+        self._words = self._n_gaps = self._numbers = self._with_unit = self._dates = self._zoned = 0
+        self._number_gaps = dict.fromkeys(tried, 0)
+        self._inferred, self._rules = infer or kind is None, rules
         self._code: str | None = None
         self._all_digits = True
 
@@ -370,19 +381,35 @@ class SpellingCandidates:
             return
         gaps = words.isin(among_numbers)
         self._gaps |= set(words[gaps].unique())
-        self.n_gaps += int(gaps.sum())
+        self._words += len(words)
+        self._n_gaps += int(gaps.sum())
         text = _normalize_minus(words)
         index, name = words.index, words.name
         parsed = {key: pd.Series(_parse(text, key, self._rules), index, name=name) for key in self.parsed}
         self.parsed = {key: values for key, values in parsed.items() if (values.notna() | gaps).all()}
-        self._has_value |= not gaps.all()
         if "iso" in self.parsed:
             self._dates += len(words) - int(gaps.sum())
             self._zoned += pc.sum(pc.match_substring_regex(text, _ZONED_DATE)).as_py() or 0
+        marks = self._mask_numbers()
         if any(SPELLINGS[key].kind == "number" for key in self.parsed):
-            self._compare(text)
+            self._compare(text.filter(pa.array(~marks)) if marks.any() else text)
         else:
             self._all_digits = False
+
+    def _mask_numbers(self) -> npt.NDArray[np.bool_]:
+        """Mask the numbers that mean "missing" in each spelling; return which words any spelling masks."""
+        masked = np.zeros(max(map(len, self.parsed.values()), default=0), dtype=bool)
+        for key, values in self.parsed.items():
+            marks = is_number_gap(values, key, self._rules)
+            if marks.any():
+                self._number_gaps[key] += int(marks.sum())
+                self.parsed[key] = values.mask(marks)
+                masked |= marks
+        return masked
+
+    def count_gaps(self, spelling: str) -> int:
+        """Return how many words mean that a value is missing, by one of the spellings."""
+        return self._n_gaps + self._number_gaps[spelling]
 
     def _compare(self, text: pa.Array) -> None:
         """Drop numbers of several units, or of which some are percentages; look for codes among them."""
@@ -427,14 +454,13 @@ class SpellingCandidates:
         """
         if self._are_codes:
             self._drop_numbers()
-        if not self._has_value or not self.parsed:
-            return None
-        if {"dayfirst", "monthfirst"} <= self.parsed.keys():
+        fitting = [key for key in self.parsed if self.count_gaps(key) < self._words]
+        if {"dayfirst", "monthfirst"} <= {*fitting}:
             raise DataError(
                 f"in the column {name!r} each date can begin with the day or with the month: say which by "
                 f"type {name}=date:dayfirst or {name}=date:monthfirst"
             )
-        spelling = next(iter(self.parsed))
+        spelling = next(iter(fitting), None)
         if spelling == "iso" and 0 < self._zoned < self._dates:
             raise DataError(
                 f"in the column {name!r} {self._zoned:,} of {self._dates:,} dates have a time zone: give all "

@@ -326,7 +326,7 @@ class ColumnAccumulator:
     @property
     def missing(self) -> int:
         """The number of missing values, with the words that mean so among numbers and dates."""
-        return self._empty + (0 if self._spelling is None else self._candidates.n_gaps)
+        return self._empty + (0 if self._spelling is None else self._candidates.count_gaps(self._spelling))
 
     def _take_spelled(self, spelling: str) -> ValueType:
         """Take what the text spells for the values of the column."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise, takewhile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,11 +30,10 @@ from batchprop.tabular.fit import VALIDATION_FRACTION, Split, TrainingData, is_s
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.preprocessing import FittedPreprocessing, fit_streaming
-from batchprop.tabular.roles import feature_names, read_groups, read_times
+from batchprop.tabular.roles import decide_spelling, feature_names, read_groups, read_times, read_weights
 from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_known_classes, latest_cut
-from batchprop.tabular.target import Target, are_numbers
-from batchprop.tabular.target_statistics import read_weights
+from batchprop.tabular.target import Target, number_spelling, unknown_words
 from batchprop.tabular.training_table import (
     TEST_FRAME,
     TrainingTable,
@@ -75,13 +74,19 @@ class RowSplitter:
         options: of the training.
         n_rows: the number of rows of the table.
         cuts: the times from which on rows validate and test, with ``time``.
+        spelling: how text spells the times; "" for typed ones.
     """
 
     def __init__(
-        self, fractions: SplitFractions, options: TrainOptions, n_rows: int, cuts: tuple[float, float] | None
+        self,
+        fractions: SplitFractions,
+        options: TrainOptions,
+        n_rows: int,
+        cuts: tuple[float, float] | None,
+        spelling: str = "",
     ) -> None:
         self.fractions, self.group, self.time = fractions, options.group, options.time
-        self._rules = options.text_rules
+        self._rules, self._spelling = options.text_rules, spelling
         self._seed, self._cuts = options.seed, cuts
         by_column = self.group is not None or self.time is not None
         # An encoded block has no column of groups or times: one bit of each row says whether it is held out.
@@ -91,7 +96,7 @@ class RowSplitter:
         """Return the part of each row of a block, whose index numbers the rows."""
         rows = frame.index.to_numpy()
         if self._cuts is not None:
-            times = read_times(frame[self.time], self._rules).astype(float)
+            times = read_times(frame[self.time], self._rules, self._spelling).astype(float)
             part = np.select([times >= self._cuts[1], times >= self._cuts[0]], [TEST, VALID], TRAIN)
         else:
             part = self._by_hash(rows if self.group is None else hash_groups(frame[self.group], self._rules))
@@ -185,8 +190,19 @@ def scan_table(
                 f"For lack of memory, only {fractions.test_file:.1%} of the usual rows are kept to validate "
                 "and test."
             )
-        cuts = None if options.time is None else _time_cuts(table, fractions, options, observer)
-        yield table, RowSplitter(fractions, options, table.n_rows, cuts)
+        cuts, spelling = None, ""
+        if options.time is not None:
+            spelling = _decide_spelling(table, options.time, "time", options)
+            cuts = _time_cuts(table, fractions, options, spelling, observer)
+        yield table, RowSplitter(fractions, options, table.n_rows, cuts, spelling)
+
+
+def _decide_spelling(
+    table: TableScan, name: str, role: Literal["time", "weights"], options: TrainOptions
+) -> str:
+    """Return how text spells times or weights, from a pass over the column; "" for typed ones."""
+    blocks = (frame[name] for frame in table.iter_frames(columns=[name], rows=BLOCK_ROWS))
+    return decide_spelling(blocks, role, options.column_types.get(name), options.text_rules)
 
 
 def _scan(paths: Table, options: TrainOptions, text: Sequence[str], memory: int) -> TableScan:
@@ -225,8 +241,11 @@ def _reject_unknown(table: TableScan, options: TrainOptions) -> None:
             yield clean(frame[name], rules, labels=True)
 
     words = takewhile(lambda block: block.empty or is_text(block), blocks())
-    if any(block.isin(rules.among_numbers).any() for block in words) and are_numbers(blocks(), rules):
-        table.drop_missing_target(rules._replace(everywhere=(*rules.everywhere, *rules.among_numbers)))
+    if not any(rules.numbers or block.isin(rules.among_numbers).any() for block in words):
+        return
+    if (spelling := number_spelling(blocks(), rules)) is not None:
+        unknown = unknown_words(blocks(), spelling, rules)
+        table.drop_missing_target(rules._replace(everywhere=(*rules.everywhere, *unknown)))
 
 
 def _fractions(table: TableScan, options: TrainOptions) -> SplitFractions:
@@ -241,13 +260,14 @@ def _fractions(table: TableScan, options: TrainOptions) -> SplitFractions:
 
 
 def _time_cuts(
-    table: TableScan, fractions: SplitFractions, options: TrainOptions, observer: Observer
+    table: TableScan, fractions: SplitFractions, options: TrainOptions, spelling: str, observer: Observer
 ) -> tuple[float, float]:
     """Return the times from which on rows validate and test, from one pass over the column."""
     sketch, time = QuantileSketch(), str(options.time)
+    wanted = options.column_types.get(time)
     with observer.watch_pass("Ordering the rows by time", table.n_rows) as count_rows:
         for frame in table.iter_frames(columns=[time], rows=BLOCK_ROWS):
-            sketch.add(read_times(frame[time], options.text_rules).astype(float))
+            sketch.add(read_times(frame[time], options.text_rules, spelling, wanted).astype(float))
             count_rows(len(frame))
     ranked = sketch.ranked()
     times, places = np.unique(ranked.values, return_inverse=True)
@@ -292,6 +312,10 @@ def fit_preprocessing(
     """
     held_out, parts = list[pd.DataFrame](), list[npt.NDArray[np.intp]]()
     features, target = feature_names(table.names, options), str(options.target)
+    kinds = options.column_types
+    if options.weights is not None:
+        spelling = _decide_spelling(table, options.weights, "weights", options)
+        kinds = kinds | {options.weights: f"number:{spelling}"}
     learned = [*features, target, *filter(None, [options.weights])]
     others = [name for name in (options.group, options.time) if name is not None and name not in learned]
 
@@ -312,7 +336,7 @@ def fit_preprocessing(
         target=target,
         task=options.given_task,
         weights=options.weights,
-        types=options.column_types,
+        types=kinds,
         missing=options.missing,
         decimal=options.decimal,
         from_text=get_delimiter(table.files[0]) is not None,
@@ -326,7 +350,9 @@ def fit_preprocessing(
         frame[features],
         fitted.columns,
         _read_target(fitted, column, options),
-        None if weights is None else read_weights(frame[weights], options.text_rules),
+        None
+        if weights is None
+        else read_weights(frame[weights], options.text_rules, fitted.weights_spelling),
         left_out=len(table.skipped),
         target_stats=fitted.target,
         row_locator=_row_locator(table, frame.index.to_numpy()),
@@ -382,14 +408,15 @@ def _with_test_rows(
     """
     test, locator, files, skipped = _read_test_rows(
         get_test_source(held_out, options, table.files),
-        text_names(held_out, column),
+        [*text_names(held_out, column), *([str(options.weights)] if fitted.weights_spelling else [])],
         table.memory,
         splitter.fractions.test_file,
         options,
     )
     target, weights = pd.concat([column, test[column.name]], ignore_index=True), held_out.weights
     if options.weights is not None:
-        weights = np.concatenate([weights, read_weights(test[options.weights], options.text_rules)])
+        tested = read_weights(test[options.weights], options.text_rules, fitted.weights_spelling)
+        weights = np.concatenate([weights, tested])
     if options.group is not None:
         _check_groups(table, test[options.group], options.group, options.text_rules)
     places = name_places(locator, files)
@@ -493,7 +520,9 @@ def streaming_training_data(
         return y if scaler is None else scale(scaler, y)
 
     encoded = scan.with_transform(
-        QuickEncoder(encoder.steps), read_target, partial(read_weights, rules=options.text_rules)
+        QuickEncoder(encoder.steps),
+        read_target,
+        partial(read_weights, rules=options.text_rules, spelling=fitted.weights_spelling),
     )
     source = TrainingSource(encoded, splitter, on_rows)
     weights_val = table.weights_of(split.validation)

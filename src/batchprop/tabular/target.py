@@ -20,7 +20,14 @@ from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.dtypes import SECONDS
-from batchprop.tabular.spelling import DECIMALS, SpellingCandidates, is_date_text, parse
+from batchprop.tabular.spelling import (
+    DECIMALS,
+    SpellingCandidates,
+    is_date_text,
+    is_number_gap,
+    parse,
+    plain_spelling,
+)
 
 Task: TypeAlias = Literal["classification", "regression"]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -262,10 +269,10 @@ def parse_numbers(words: pd.Series, rules: TextRules = USUAL) -> Floats | None:
     return values
 
 
-def number_candidates(rules: TextRules = USUAL) -> SpellingCandidates:
+def number_candidates(rules: TextRules = USUAL, kind: str = "number") -> SpellingCandidates:
     """Return the ways to write the numbers of a target, such as 1,200.00 or 12 %; times of day are labels."""
-    candidates = SpellingCandidates("number", rules=rules)
-    del candidates.parsed[SECONDS]
+    candidates = SpellingCandidates(kind, rules=rules)
+    candidates.parsed.pop(SECONDS, None)
     return candidates
 
 
@@ -277,15 +284,17 @@ def mask_unknown(words: pd.Series, rules: TextRules = USUAL) -> pd.Series:
     >>> mask_unknown(pd.Series(["a", "None"])).tolist()
     ['a', 'None']
     """
-    unknown = words.isin(rules.among_numbers)
-    return words.mask(unknown) if unknown.any() and are_numbers([words], rules) else words
+    if not rules.numbers and not words.isin(rules.among_numbers).any():
+        return words
+    spelling = number_spelling([words], rules)
+    return words if spelling is None else words.mask(words.isin(unknown_words([words], spelling, rules)))
 
 
-def are_numbers(blocks: Iterable[pd.Series], rules: TextRules = USUAL) -> bool:
-    """Whether the words of a target are numbers, but for those that mean "missing" among them.
+def number_spelling(blocks: Iterable[pd.Series], rules: TextRules = USUAL) -> str | None:
+    """Return how a target's words spell numbers, but for those that mean "missing"; None if they are words.
 
-    >>> are_numbers([pd.Series(["12", "-"]), pd.Series(["1,200"])])
-    True
+    >>> number_spelling([pd.Series(["12", "-"]), pd.Series(["1.200,5"])])
+    'comma'
     """
     what, candidates = TargetWords(), number_candidates(rules)
     for block in blocks:
@@ -293,8 +302,22 @@ def are_numbers(blocks: Iterable[pd.Series], rules: TextRules = USUAL) -> bool:
         what = what.merge(inspect_words(words, rules))
         candidates.narrow(words)
         if what.padded or not (what.numbers or candidates.parsed):
-            return False
-    return what != TargetWords() and (what.numbers or candidates.decide("") is not None)
+            return None
+    if what == TargetWords():
+        return None
+    return plain_spelling("number", rules) if what.numbers else candidates.decide("")
+
+
+def unknown_words(blocks: Iterable[pd.Series], spelling: str, rules: TextRules) -> set[str]:
+    """Return the words of a target of numbers that mean "missing", those of numbers such as -999 with them.
+
+    >>> sorted(unknown_words([pd.Series(["$-999.00", "$5"])], "point", TextRules.of(["-999"])))
+    ['$-999.00']
+    """
+    unknown = {*rules.among_numbers}
+    for block in blocks if rules.numbers else ():
+        unknown |= {*block[is_number_gap(parse(block, spelling, rules), spelling, rules)]}
+    return unknown
 
 
 def merge_spellings(words: Iterable[str]) -> dict[str, str]:

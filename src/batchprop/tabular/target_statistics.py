@@ -15,11 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from batchprop.data.sketches import QuantileSketch, WeightedSamples
-from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.scales import scale_to_1
-from batchprop.tabular.schema import to_numbers
 from batchprop.tabular.spelling import DECIMALS, parse
 from batchprop.tabular.target import (
     Floats,
@@ -584,28 +582,3 @@ class TargetAccumulator:
             class_weights=sums["weight"].to_numpy(float),
             rules=self._rules,
         )
-
-
-def read_weights(column: pd.Series, rules: TextRules = USUAL) -> Floats:
-    """Return the rows' weights as float64 (k,).
-
-    Args:
-        column: numbers; the index numbers the rows from 0.
-        rules: how text is read.
-
-    Raises:
-        DataError: a weight is missing, negative, or beyond 1e30.
-
-    >>> read_weights(pd.Series([1, -1], name="times"))
-    Traceback (most recent call last):
-    batchprop.errors.DataError: the weights column 'times' holds -1 in row 2: a weight is a number, ...
-    """
-    weights: Floats = to_numbers(column, rules).to_numpy(float)
-    wrong = ~((weights >= 0) & (weights <= MAX_ABS_TARGET))
-    if wrong.any():
-        where = column[wrong]
-        raise DataError(
-            f"the weights column {str(column.name)!r} holds {where.iloc[0]} in {row_name(where)}: "
-            f"a weight is a number, 0 or more, up to {MAX_ABS_TARGET:g}"
-        )
-    return weights

@@ -24,15 +24,13 @@ from batchprop.data.parquet import read_parquet_footer
 from batchprop.data.reader import LoadedTable, read_file, read_tables
 from batchprop.data.rejects import BadRowError, RejectedRow, RejectedRows
 from batchprop.data.separators import check_separator
-from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.data.standard_input import COPY_NAME, ORIGIN, STDIN
 from batchprop.data.tables import Table, copy_files, open_files
 from batchprop.data.text_rules import TextRules, explain_missing
 from batchprop.errors import DataError, RowError, did_you_mean, join_truncated
-from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.options import DecimalSign, TrainOptions
-from batchprop.tabular.roles import feature_names, read_groups, read_times
-from batchprop.tabular.schema import ColumnSchema, infer_schema, infer_value_type, is_read_as_text, to_numbers
+from batchprop.tabular.roles import decide_spelling, feature_names, read_groups, read_times, read_weights
+from batchprop.tabular.schema import ColumnSchema, infer_schema, is_read_as_text
 from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_enough
 from batchprop.tabular.target import Target, Task, mask_unknown
@@ -209,7 +207,11 @@ def load_training_table(data: Table | pd.DataFrame | None, options: TrainOptions
         skipped=whole.skipped,
         row_locator=_row_locator(whole),
         groups=None if options.group is None else read_groups(whole.frame[options.group], options.text_rules),
-        times=None if options.time is None else read_times(whole.frame[options.time], options.text_rules),
+        times=None
+        if options.time is None
+        else read_times(
+            whole.frame[options.time], options.text_rules, wanted=options.column_types.get(options.time)
+        ),
     )
     return table if options.test is None else _with_test_rows(table, whole, options)
 
@@ -327,14 +329,20 @@ def _with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOpti
         DataError: the test rows lack a column, or hold a value of another kind.
     """
     name = table.target.name
-    words = text_names(table, whole.frame[name])
+    words, spelling = text_names(table, whole.frame[name]), ""
+    if options.weights is not None:
+        counted, wanted = whole.frame[options.weights], options.column_types.get(options.weights)
+        spelling = decide_spelling([counted], "weights", wanted, options.text_rules)
+        words += [options.weights] if spelling else []
     test = read_whole(get_test_source(table, options, whole.files), options, words, TEST_FRAME)
     places = name_places(_row_locator(test), test.files)
     frame, n_train = join_frames(table, test.frame, places, options.text_rules), len(table.frame)
     values = _read_together(table.target, whole, test, options.text_rules)
     weights, groups = table.weights, table.groups
     if options.weights is not None:
-        weights = np.concatenate([weights, _weights(test.frame, options.weights, options.text_rules)])
+        weights = np.concatenate(
+            [weights, read_weights(test.frame[options.weights], options.text_rules, spelling)]
+        )
     if options.group is not None and groups is not None:
         groups = np.concatenate([groups, read_groups(test.frame[options.group], options.text_rules)])
         check_groups_apart(groups[:n_train], groups[n_train:], options.group)
@@ -534,7 +542,10 @@ def _make_table(
     """Split a table into columns, target and weights, and classify the columns."""
     target, weights, rules = str(options.target), options.weights, options.text_rules
     column = clean_target(get_column(frame, target, "target column"), rules)
-    counts = None if weights is None else _weights(frame, weights, rules)
+    counts = None
+    if weights is not None:
+        counted = get_column(frame, weights, "weights column")
+        counts = read_weights(counted, rules, wanted=options.column_types.get(weights))
     # Rows without a target cannot be trained on or scored.
     known = column.notna().to_numpy()
     wanted = read_target(column[known], options.given_task, from_text=from_text, rules=rules)
@@ -548,23 +559,3 @@ def _make_table(
         None if counts is None else counts[known],
         left_out=int((~known).sum()),
     )
-
-
-def _weights(frame: pd.DataFrame, name: str, rules: TextRules) -> npt.NDArray[np.float64]:
-    column = simplify_column(get_column(frame, name, "weights column"))
-    present = column.dropna()
-    if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column):
-        raise DataError(f"the weights column {name!r} holds dates: a weight is a number, 0 or more")
-    if infer_value_type(present) == "nested":
-        raise DataError(
-            f"the weights column {name!r} holds {present.iloc[0]!r:.60}: a weight is a number, 0 or more"
-        )
-    weights = to_numbers(column, rules).to_numpy(float, na_value=np.nan)
-    wrong = ~((weights >= 0) & (weights <= MAX_ABS_TARGET))
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise DataError(
-            f"the weights column {name!r} holds {frame[name].iloc[row]} in row {row + 1}: "
-            f"a weight is a number, 0 or more, up to {MAX_ABS_TARGET:g}"
-        )
-    return weights

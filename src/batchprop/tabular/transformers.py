@@ -32,6 +32,7 @@ from batchprop.tabular.spelling import (
     clean,
     describe_unit,
     has_other_unit,
+    is_number_gap,
     is_text,
     parse,
     plain_spelling,
@@ -312,7 +313,13 @@ def _read_text(column: pd.Series, kind: str, spelling: str, rules: TextRules) ->
     values = parse(column, spelling, rules)
     if spelling == SECONDS:
         # As a Parquet file has them: a number of seconds.
-        values = values.fillna(parse(column, plain_spelling("number", rules), rules))
+        plain = plain_spelling("number", rules)
+        seconds = parse(column, plain, rules)
+        gaps |= is_number_gap(seconds, plain, rules)
+        values = values.fillna(seconds.mask(gaps))
+    else:
+        gaps |= is_number_gap(values, spelling, rules)
+        values = values.mask(gaps) if gaps.any() else values
     wrong = values.isna() & column.notna() & ~gaps
     _check_valid(column, wrong, f"{SPELLINGS[spelling].example} is")
     return values
