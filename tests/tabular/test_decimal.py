@@ -238,3 +238,47 @@ def test_the_sign_comes_from_the_command_line():
     assert to_words(options) == ["--target", "y", "--decimal", ","]
     with pytest.raises(ParameterError, match=r"decimal=';' is not allowed: give one of '\.', ','"):
         make_options(target="y", decimal=";")
+
+
+BEFORE = "'.' before the decimals; if it stands between thousands, give --decimal , (in Python decimal=',')"
+BETWEEN = "',' between thousands; if it stands before the decimals, give --decimal , (in Python decimal=',')"
+OPEN = {
+    "points": (["1.137", "63", "9.441", "987"], BEFORE),
+    "round": (["1.000", "2.000", "15.000"], BEFORE),
+    "negative": (["-1.137", "63", "9.441"], BEFORE),
+    "commas": (["1,137", "63", "9,441"], BETWEEN),
+    "less than 1": (["0.137", "63", "9.441"], ""),
+    "two decimals": (["1.137", "63", "9.44"], ""),
+    "long": (["1137.125", "63", "9.441"], ""),
+    "whole": (["1", "63", "9"], ""),
+    "millions": (["1,137,000", "63", "9,441"], "',' between thousands"),
+}
+
+
+@pytest.mark.parametrize(("where", "parts"), READ)
+def test_a_point_that_may_stand_between_thousands_is_noted(where, parts, tmp_path):
+    frame = table(y=["a", "b"], **{name: words for name, (words, _) in OPEN.items()})
+    columns, _ = learn(store(frame, tmp_path, where), TrainOptions(target="y"), parts=parts)
+    assert {name: columns[name].reading for name in OPEN} == {name: note for name, (_, note) in OPEN.items()}
+    for decimal in ",.":
+        given, _ = learn(
+            store(frame, tmp_path, where), make_options(target="y", decimal=decimal), parts=parts
+        )
+        assert not any("--decimal" in column.reading for column in given.values())
+
+
+@pytest.mark.parametrize(("where", "parts"), READ)
+def test_a_single_number_with_a_point_is_not_noted(where, parts, tmp_path):
+    frame = table(x=["63", "987"], y=["a", "b"])
+    frame.loc[0, "x"] = "1.137"
+    columns, _ = learn(store(frame, tmp_path, where), TrainOptions(target="y"), parts=parts)
+    assert columns["x"].reading == ""
+
+
+@PARTS
+def test_the_note_on_points_is_in_settings_and_report(parts, tmp_path, monkeypatch):
+    monkeypatch.setattr("batchprop.tabular.training_input.is_large", lambda *_: parts)
+    frame = table(x=OPEN["points"][0], y=["a", "b"])
+    train(store(frame, tmp_path, "csv")[0], target="y").save(tmp_path / "model")
+    for name in ("settings.json", "report.html"):
+        assert "if it stands between thousands" in (tmp_path / "model" / name).read_text()

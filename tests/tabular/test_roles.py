@@ -1,6 +1,7 @@
 """Times and weights are read by the rule that features are read by, in memory and in parts."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,7 +41,7 @@ def scores(frame, how, folder, monkeypatch, **options):
 
 DAYS = pd.Series(pd.date_range("2020-01-03", periods=ROWS)).sample(frac=1, random_state=0, ignore_index=True)
 NUMBERS = pd.Series(np.random.default_rng(1).permutation(ROWS))
-TIMES = {
+TIMES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "points": (DAYS.dt.strftime("%d.%m.%Y"), DAYS, {}),
     "given": (DAYS.dt.strftime("%d/%m/%Y"), DAYS, {"type": ("t=date:dayfirst",)}),
     "named": (DAYS.dt.strftime("%b %d, %Y"), DAYS, {}),
@@ -83,7 +84,7 @@ def test_a_time_that_means_missing_among_numbers_is_empty(how, tmp_path, monkeyp
         train(data, time="t", drop=("t",))
 
 
-WEIGHTS = {
+WEIGHTS: dict[str, tuple[list[str], list[float], dict[str, Any]]] = {
     "decimal comma": (["0,5", "2"], [0.5, 2], {}),
     "thousands": (["1,000", "500"], [1000, 500], {}),
     "given": (["1.000", "500"], [1000, 500], {"type": ("w=number:comma",)}),

@@ -381,25 +381,22 @@ GAPS = {
 def test_numbers_that_mean_missing_do_in_each_spelling(case, parts):
     words, missing, numbers = GAPS[case]
     frame = pd.DataFrame({"x": words * 20, "y": ["a", "b"] * 30})
-    typed = frame.assign(x=[None, *numbers] * 20)
-    rules = TextRules.of(missing)
-    if parts:
-        columns, target = [], {"target": "y", "missing": missing}
-        for each in (frame, typed):
-            learned = fit_streaming((each.iloc[i : i + 7] for i in range(0, 60, 7)), **target)
-            columns += [learned.columns[0]]
-            encoder = learned.encoder
-        words_encoder = fit_streaming([frame], **target).encoder
-    else:
-        columns = [infer_schema(each[["x"]], rules=rules)[0] for each in (frame, typed)]
-        words_encoder, encoder = (
-            make_preprocessor([column], 60, missing=missing).fit(each)
-            for column, each in zip(columns, (frame, typed), strict=True)
-        )
-    assert [(column.kind, column.note, column.missing) for column in columns] == [
+    typed = frame.assign(x=[np.nan, *numbers] * 20)
+
+    def learn(rows):
+        """Return the schema of the numbers, and the fitted encoder."""
+        if parts:
+            blocks = (rows.iloc[i : i + 7] for i in range(0, 60, 7))
+            learned = fit_streaming(blocks, target="y", missing=missing)
+            return learned.columns[0], learned.encoder
+        column = infer_schema(rows[["x"]], rules=TextRules.of(missing))[0]
+        return column, make_preprocessor([column], 60, missing=missing).fit(rows)
+
+    learned, encoders = zip(*map(learn, (frame, typed)), strict=True)
+    assert [(column.kind, column.note, column.missing) for column in learned] == [
         ("number", "5.5 to 7", 20)
     ] * 2
-    assert np.array_equal(words_encoder.transform(frame), encoder.transform(typed))
+    assert np.array_equal(encoders[0].transform(frame), encoders[1].transform(typed))
 
 
 @pytest.mark.parametrize(
@@ -409,14 +406,11 @@ def test_numbers_that_mean_missing_do_in_each_spelling(case, parts):
 def test_targets_that_are_numbers_that_mean_missing_are_skipped(where, parts, tmp_path):
     frame = pd.DataFrame({"x": range(60), "y": ["$-999.00", *(f"${n}.50" for n in range(1, 60))]})
     options = make_options(target="y", missing=("-999",), on_bad_row="skip", max_skipped=0.1)
-    source = frame
-    if where != "frame":
-        file = tmp_path / f"t.{where}"
-        frame.to_csv(file, index=False) if where == "csv" else frame.to_parquet(file, index=False)
-        source = (file,)
+    file = tmp_path / f"t.{where}"
+    frame.to_csv(file, index=False) if where == "csv" else frame.to_parquet(file, index=False)
     if parts:
-        with scan_table(source, options, 10**9, Observer()) as (table, _):
+        with scan_table((file,), options, 10**9, Observer()) as (table, _):
             assert (len(table.skipped), table.n_rows) == (1, 59)
-    else:
-        table = load_training_table(source, options)
-        assert (len(table.skipped), table.target.values.min()) == (1, 1.5)
+        return
+    whole = load_training_table(frame if where == "frame" else (file,), options)
+    assert (len(whole.skipped), whole.target.values.min()) == (1, 1.5)

@@ -364,7 +364,8 @@ class SpellingCandidates:
             tried = [key for key in tried if key not in barred]
         self.parsed = dict.fromkeys(tried, pd.Series(dtype=float))
         self._units, self._separators, self._gaps = set[str](), set[str](), set[str]()
-        self._words = self._n_gaps = self._numbers = self._with_unit = self._dates = self._zoned = 0
+        self._words = self._n_gaps = self._numbers = self._with_unit = self._n_separated = 0
+        self._dates = self._zoned = 0
         self._number_gaps = dict.fromkeys(tried, 0)
         self._inferred, self._rules = infer or kind is None, rules
         self._code: str | None = None
@@ -421,6 +422,7 @@ class SpellingCandidates:
         self._units |= {*pc.unique(units).to_pylist()} - {""}
         text = pc.replace_substring_regex(text, f"{_BLANK}?(?:{_ANY_UNIT}){_BLANK}?", "")
         grouped = text.filter(pc.match_substring_regex(text, f"[0-9](?:[.,'’]|{_BLANK})[0-9]"))
+        self._n_separated += len(grouped)
         signs = pc.unique(pc.replace_substring_regex(grouped, "[^.,'’ ]", "")).to_pylist()
         self._separators |= {sign for each in signs for sign in each}
         if len(self._units) > 1 or (self._units == {"%"} and self._is_unit_optional):
@@ -480,6 +482,11 @@ class SpellingCandidates:
             return f"{spelling} {min(self._units)}{'?' * self._is_unit_optional}"
         return ZONED if spelling == "iso" and self._zoned else spelling or ""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether all signs between digits are as in 1.137, or all as in 1,137: each may be either."""
+        return {*DECIMALS.values()} <= self.parsed.keys() and self._separators in ({"."}, {","})
+
     def describe(self, spelling: str | None) -> str:
         """Return what is special about the spelling of the column, for people; "" if nothing is."""
         if spelling is None:
@@ -491,4 +498,10 @@ class SpellingCandidates:
         some = "some " if self._is_unit_optional else ""
         units = [f"{some}in {unit}" for unit in sorted(self._units)]
         gaps = [f"{' and '.join(map(repr, sorted(self._gaps)))} for missing"] if self._gaps else []
-        return ", ".join([*parts, *filter(None, [of.note]), *units, *gaps])
+        hint = ""
+        if spelling == "point" and self.is_open and self._n_separated > 1:
+            # A single such number is more likely a measurement, or an error.
+            parts = parts or ["'.' before the decimals"]
+            other = "between thousands" if "." in self._separators else "before the decimals"
+            hint = f"; if it stands {other}, give --decimal , (in Python decimal=',')"
+        return ", ".join([*parts, *filter(None, [of.note]), *units, *gaps]) + hint

@@ -29,6 +29,7 @@ from batchprop.tabular.encoding import QuickEncoder
 from batchprop.tabular.fit import VALIDATION_FRACTION, Split, TrainingData, is_scaled, other_rows, scale
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
+from batchprop.tabular.points import note_points
 from batchprop.tabular.preprocessing import FittedPreprocessing, fit_streaming
 from batchprop.tabular.roles import decide_spelling, feature_names, read_groups, read_times, read_weights
 from batchprop.tabular.spelling import clean, is_text
@@ -331,6 +332,7 @@ def fit_preprocessing(
                 yield frame.loc[part == TRAIN, learned]
                 count_rows(len(frame))
 
+    from_text = get_delimiter(table.files[0]) is not None
     fitted = fit_streaming(
         training(),
         target=target,
@@ -339,9 +341,11 @@ def fit_preprocessing(
         types=kinds,
         missing=options.missing,
         decimal=options.decimal,
-        from_text=get_delimiter(table.files[0]) is not None,
+        from_text=from_text,
     )
     frame, part = pd.concat(held_out), np.concatenate(parts)
+    if from_text:
+        fitted = fitted._replace(columns=note_points(fitted.columns, frame, table.files, options))
     _check_some_held_out(part, options)
     column, weights = frame[fitted.target.name], options.weights
     held_out_table = TrainingTable(

@@ -29,6 +29,7 @@ from batchprop.data.tables import Table, copy_files, open_files
 from batchprop.data.text_rules import TextRules, explain_missing
 from batchprop.errors import DataError, RowError, did_you_mean, join_truncated
 from batchprop.tabular.options import DecimalSign, TrainOptions
+from batchprop.tabular.points import note_points
 from batchprop.tabular.roles import decide_spelling, feature_names, read_groups, read_times, read_weights
 from batchprop.tabular.schema import ColumnSchema, infer_schema, is_read_as_text
 from batchprop.tabular.spelling import clean, is_text
@@ -201,8 +202,10 @@ def load_training_table(data: Table | pd.DataFrame | None, options: TrainOptions
         from_text=whole.from_text,
     )
     check_enough(table.target)
+    columns = table.columns
     table = replace(
         table,
+        columns=note_points(columns, table.frame, whole.files, options) if whole.from_text else columns,
         left_out=len(whole.skipped),
         skipped=whole.skipped,
         row_locator=_row_locator(whole),
