@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +33,7 @@ from batchprop.tabular.roles import feature_names, read_groups, read_times
 from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_known_classes, latest_cut
 from batchprop.tabular.target import Target, are_numbers
-from batchprop.tabular.target_statistics import read_weights
+from batchprop.tabular.target_statistics import read_weights, weight_unit
 from batchprop.tabular.training_table import (
     TEST_FRAME,
     TrainingTable,
@@ -290,6 +289,7 @@ def fit_preprocessing(
     Raises:
         DataError: the table cannot be trained on.
     """
+    unit = _weight_unit(table, options)
     held_out, parts = list[pd.DataFrame](), list[npt.NDArray[np.intp]]()
     features, target = feature_names(table.names, options), str(options.target)
     learned = [*features, target, *filter(None, [options.weights])]
@@ -299,6 +299,8 @@ def fit_preprocessing(
         with observer.watch_pass("Learning the columns", table.n_rows) as count_rows:
             for frame in table.iter_frames(columns=[*learned, *others], rows=BLOCK_ROWS):
                 frame[target] = clean(frame[target], options.text_rules, labels=True)
+                if options.weights is not None:
+                    frame[options.weights] = read_weights(frame[options.weights], options.text_rules) / unit
                 # Only held-out rows are kept in memory; the training rows are not.
                 part = splitter.assign(frame)
                 held_out.append(frame.loc[part > TRAIN, learned])
@@ -339,6 +341,16 @@ def fit_preprocessing(
         held_out_table,
         Split(range(fitted.rows), np.flatnonzero(part == VALID), np.flatnonzero(part == TEST)),
         fitted,
+    )
+
+
+def _weight_unit(table: TableScan, options: TrainOptions) -> float:
+    """Return the unit of the rows' weights, from one pass over the column."""
+    if (name := options.weights) is None:
+        return 1.0
+    blocks = table.iter_frames(columns=[name], rows=BLOCK_ROWS)
+    return weight_unit(
+        max(read_weights(frame[name], options.text_rules).max(initial=0.0) for frame in blocks)
     )
 
 
@@ -389,7 +401,8 @@ def _with_test_rows(
     )
     target, weights = pd.concat([column, test[column.name]], ignore_index=True), held_out.weights
     if options.weights is not None:
-        weights = np.concatenate([weights, read_weights(test[options.weights], options.text_rules)])
+        tested = read_weights(test[options.weights], options.text_rules)
+        weights = np.concatenate([weights, tested / weight_unit(tested.max(initial=0.0))])
     if options.group is not None:
         _check_groups(table, test[options.group], options.group, options.text_rules)
     places = name_places(locator, files)
@@ -492,9 +505,12 @@ def streaming_training_data(
             return np.searchsorted(classes, y)
         return y if scaler is None else scale(scaler, y)
 
-    encoded = scan.with_transform(
-        QuickEncoder(encoder.steps), read_target, partial(read_weights, rules=options.text_rules)
-    )
+    unit = _weight_unit(scan, options)
+
+    def read_weight(column: pd.Series) -> npt.NDArray[np.float64]:
+        return read_weights(column, options.text_rules) / unit
+
+    encoded = scan.with_transform(QuickEncoder(encoder.steps), read_target, read_weight)
     source = TrainingSource(encoded, splitter, on_rows)
     weights_val = table.weights_of(split.validation)
     return TrainingData(encoder, source, None, None, X_val, y_val, weights_val, fitted.rows, scaler)

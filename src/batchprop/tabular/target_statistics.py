@@ -15,7 +15,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from batchprop.data.sketches import QuantileSketch, WeightedSamples
-from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.scales import scale_to_1
@@ -43,6 +42,9 @@ _MAX_ABS = 1e100
 
 MAX_LABELS = 100_000
 """The largest number of classes; distinct whole numbers are counted up to it."""
+
+MAX_PLAIN_WEIGHT = 1e30
+"""The largest weight whose sums and products with the target are far from overflowing."""
 
 _BLOCK_ROWS = 1 << 16
 _N_PLAIN = 64
@@ -594,18 +596,27 @@ def read_weights(column: pd.Series, rules: TextRules = USUAL) -> Floats:
         rules: how text is read.
 
     Raises:
-        DataError: a weight is missing, negative, or beyond 1e30.
+        DataError: a weight is missing, negative, or infinite.
 
     >>> read_weights(pd.Series([1, -1], name="times"))
     Traceback (most recent call last):
     batchprop.errors.DataError: the weights column 'times' holds -1 in row 2: a weight is a number, ...
     """
     weights: Floats = to_numbers(column, rules).to_numpy(float)
-    wrong = ~((weights >= 0) & (weights <= MAX_ABS_TARGET))
+    wrong = ~((weights >= 0) & np.isfinite(weights))
     if wrong.any():
         where = column[wrong]
         raise DataError(
             f"the weights column {str(column.name)!r} holds {where.iloc[0]} in {row_name(where)}: "
-            f"a weight is a number, 0 or more, up to {MAX_ABS_TARGET:g}"
+            "a weight is a number, 0 or more"
         )
     return weights
+
+
+def weight_unit(largest: float) -> float:
+    """Return the largest weight as the unit of all, where sums of such weights may overflow, else 1.
+
+    >>> weight_unit(1e300), weight_unit(9.0)
+    (1e+300, 1.0)
+    """
+    return largest if largest > MAX_PLAIN_WEIGHT else 1.0

@@ -23,10 +23,10 @@ from batchprop.data.parquet import read_parquet_footer
 from batchprop.data.reader import LoadedTable, read_file, read_tables
 from batchprop.data.rejects import BadRowError, RejectedRow, RejectedRows
 from batchprop.data.separators import check_separator
-from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.data.standard_input import COPY_NAME, ORIGIN, STDIN
 from batchprop.data.tables import Table, copy_files, open_files
 from batchprop.data.text_rules import TextRules, explain_missing
+from batchprop.data.weights import check_some_weight
 from batchprop.errors import DataError, RowError, did_you_mean, join_truncated
 from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.options import DecimalSign, TrainOptions
@@ -35,7 +35,7 @@ from batchprop.tabular.schema import ColumnSchema, infer_schema, infer_value_typ
 from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_enough
 from batchprop.tabular.target import Target, Task, mask_unknown
-from batchprop.tabular.target_statistics import TargetSpec, read_target
+from batchprop.tabular.target_statistics import TargetSpec, read_target, weight_unit
 from batchprop.tabular.transformers import cast_column
 
 FRAME = "the DataFrame"
@@ -232,7 +232,15 @@ def read_whole(
     rules = options.text_rules
 
     def read(**rejects: Any) -> LoadedTable:
-        whole = read_tables(data, target, text=text, separator=options.separator, rules=rules, **rejects)
+        whole = read_tables(
+            data,
+            target,
+            weights=options.weights,
+            text=text,
+            separator=options.separator,
+            rules=rules,
+            **rejects,
+        )
         return _reject_unknown(whole, target, rules)
 
     with explain_bad_rows(options, lambda: _count_bad(read(on_bad_row="skip", max_skipped=1.0))):
@@ -300,18 +308,29 @@ def _from_frame(frame: pd.DataFrame, options: TrainOptions, name: str = FRAME) -
     names = [normalize_name(name) for name in frame.columns]
     if (duplicates := pd.Index(names)[pd.Index(names).duplicated()]).size:
         raise DataError(f"{name} has two columns named {duplicates[0]!r}: rename one")
-    frame = frame.set_axis(names, axis=1).reset_index(drop=True)
+    frame = _drop_weightless(frame.set_axis(names, axis=1).reset_index(drop=True), options)
     column = clean_target(get_column(frame, target, "target column"), options.text_rules)
+    numbers = frame.index.to_numpy() + 1
     missing = column.isna().to_numpy()
     with explain_bad_rows(options, lambda: (int(missing.sum()), len(frame))):
         rejects = RejectedRows(options.on_bad_row, options.max_skipped)
         for row in np.flatnonzero(missing).tolist():
             reason, remedy = explain_missing(target, frame[target].iloc[row])
-            rejects.add(Path(name), row + 1, reason, remedy=remedy, unit="row")
+            rejects.add(Path(name), int(numbers[row]), reason, remedy=remedy, unit="row")
     rejects.check_share(len(frame))
-    rows = np.flatnonzero(~missing) + 1
+    rows = numbers[~missing]
     whole = frame.assign(**{target: column})[~missing]
     return LoadedTable(whole, (Path(name),), np.zeros(len(whole), np.intp), "row", rows, rejects)
+
+
+def _drop_weightless(frame: pd.DataFrame, options: TrainOptions) -> pd.DataFrame:
+    """Return the rows that do not have weight 0."""
+    if options.weights is None:
+        return frame
+    column = simplify_column(get_column(frame, options.weights, "weights column"))
+    counts = frame[to_numbers(column, options.text_rules).ne(0).fillna(True).to_numpy(bool)]
+    check_some_weight(options.weights, len(counts))
+    return counts
 
 
 def _with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOptions) -> TrainingTable:
@@ -559,11 +578,11 @@ def _weights(frame: pd.DataFrame, name: str, rules: TextRules) -> npt.NDArray[np
             f"the weights column {name!r} holds {present.iloc[0]!r:.60}: a weight is a number, 0 or more"
         )
     weights = to_numbers(column, rules).to_numpy(float, na_value=np.nan)
-    wrong = ~((weights >= 0) & (weights <= MAX_ABS_TARGET))
+    wrong = ~((weights >= 0) & np.isfinite(weights))
     if wrong.any():
         row = int(wrong.argmax())
         raise DataError(
             f"the weights column {name!r} holds {frame[name].iloc[row]} in row {row + 1}: "
-            f"a weight is a number, 0 or more, up to {MAX_ABS_TARGET:g}"
+            "a weight is a number, 0 or more"
         )
-    return weights
+    return weights / weight_unit(weights.max(initial=0.0))
