@@ -81,13 +81,13 @@ def test_batch_size_above_the_rows_is_reduced_without_a_warning(folder):
 def test_sample_weights_must_be_nonnegative_numbers(folder):
     (folder / "t.csv").write_text(GOOD)
     result = run("train", "t.csv", "--target", "a", "--weights", "y", code=1)
-    assert "weights column 'y' holds p in row 1: a weight is a number, 0 or more, up to" in result.stderr
+    assert "weights column 'y' holds p in row 1: a weight is a number, 0 or more" in result.stderr
     (folder / "t.csv").write_text("a,w,y\n" + "1,0,p\n2,0,q\n" * 20)
     result = run("train", "t.csv", "--target", "y", "--weights", "w", *QUICK, code=1)
     assert "weight" in result.stderr
-    (folder / "t.csv").write_text("a,w,y\n" + "1,1e300,p\n2,0,q\n" * 20)
+    (folder / "t.csv").write_text("a,w,y\n" + "1,1e400,p\n2,0,q\n" * 20)
     result = run("train", "t.csv", "--target", "y", "--weights", "w", *QUICK, code=1)
-    assert "holds 1e+300 in row 1: a weight is a number, 0 or more, up to 1e+30" in result.stderr
+    assert "in row 1: a weight is a number, 0 or more" in result.stderr
     assert "no weights column 'v'" in run("train", "t.csv", "--target", "y", "--weights", "v", code=1).stderr
     assert names(folder) == ["t.csv"]
 

@@ -34,12 +34,13 @@ class Notes(Observer):
 
 
 @pytest.mark.parametrize("where", ["frame", "parts"])
-def test_pooled_words_and_the_reading_of_the_target_are_told(where, tmp_path):
+def test_pooled_words_and_the_reading_of_the_target_are_told(where, tmp_path, monkeypatch):
     source: Any = homes()
     options = dict(QUICK)
     if where == "parts":
         source.to_parquet(tmp_path / "t.parquet", row_group_size=50)
-        source, options["memory"] = (tmp_path / "t.parquet",), "1MiB"
+        source = (tmp_path / "t.parquet",)
+        monkeypatch.setattr("batchprop.tabular.training_input.is_large", lambda *_: True)
     seen = Notes()
     result = train(source, make_options(**options), seen)
     [pooling] = result.pooling.values()

@@ -277,6 +277,8 @@ def test_validation_and_scores_heed_the_weights(task, source, tmp_path):
     if source == "parts":
         frame.to_parquet(tmp_path / "t.parquet", row_group_size=500)
         data, options["memory"] = (tmp_path / "t.parquet",), "1MiB"
+        # Rows of weight 0 have no number.
+        frame = frame[frame.w > 0].reset_index(drop=True)
     result = train(data, make_options(**options), Observer())
     assert (result.table.target_stats is not None) == (source == "parts")
     network, table, split = result.network, result.table, result.split
@@ -332,6 +334,8 @@ def test_simplest_guess_heeds_the_weights(task, source, tmp_path):
     if source == "parts":
         frame.to_parquet(tmp_path / "t.parquet", row_group_size=500)
         data, options["memory"] = (tmp_path / "t.parquet",), "1MiB"
+        # Rows of weight 0 have no number.
+        frame = frame[frame.w > 0].reset_index(drop=True)
     result = train(data, make_options(**options), Observer())
     test = frame.loc[result.table.frame.index[result.split.test]]
     baseline = result.evaluation.baseline
@@ -344,17 +348,6 @@ def test_simplest_guess_heeds_the_weights(task, source, tmp_path):
     mean = np.average(used.y, weights=used.w)
     wanted = np.average(np.abs(test.y - mean), weights=test.w)
     assert baseline["mean absolute error"] == pytest.approx(wanted, rel=1e-9)
-
-
-@pytest.mark.parametrize("purpose", ["train", "validate", "test"])
-def test_weights_that_leave_a_part_empty_are_refused(purpose):
-    frame = weighted_table("regression", 200)
-    options: dict[str, Any] = {"target": "y", "weights": "w", "epochs": 1}
-    result = train(frame, make_options(**options), Observer())
-    rows = dict(zip(("train", "validate", "test"), result.split, strict=True))[purpose]
-    frame.loc[rows, "w"] = 0.0
-    with pytest.raises(DataError, match=f"the weights column 'w' is 0 in all .* rows to {purpose} on: give"):
-        train_table(frame, **options)
 
 
 def test_training_that_diverges_after_an_epoch_keeps_its_best_weights_and_says_so(tmp_path):

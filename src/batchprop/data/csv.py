@@ -27,6 +27,7 @@ from batchprop.data.names import normalize_name
 from batchprop.data.rejects import RejectedRows
 from batchprop.data.separators import SEPARATORS
 from batchprop.data.text_rules import USUAL, TextRules, is_missing
+from batchprop.data.weights import has_no_weight
 from batchprop.errors import DataError, did_you_mean
 
 Result = TypeVar("Result")
@@ -232,13 +233,19 @@ class CsvTable:
         self._labels = {file.path: [number[name] for name in file.names] for file in self.files}
         self.kinds = [CsvType(RAW, known=True) if name in text else CsvType() for name in self.names]
 
-    def read(self, target: str | None, consume: Callable[[Iterator[tuple[int, pa.Table]]], Result]) -> Result:
+    def read(
+        self,
+        target: str | None,
+        consume: Callable[[Iterator[tuple[int, pa.Table]]], Result],
+        weights: str | None = None,
+    ) -> Result:
         """Read all files, and hand their rows on.
 
         Args:
             target: the column that has to be there in each row, or None.
             consume: takes the number of the file and some rows of it, in order: columns 0, 1, ... as
                 ``names``, and ``line``. It is called again where a column turns out to hold something else.
+            weights: the column of weights, or None; rows of weight 0 are left out.
 
         Raises:
             DataError: a file cannot be read, or too many rows are rejected.
@@ -246,11 +253,11 @@ class CsvTable:
         n_rejected = len(self._rejected)
         while True:
             try:
-                return consume(self._tables(target))
+                return consume(self._tables(target, weights))
             except TypeMismatch:
                 self._rejected.truncate(n_rejected)
 
-    def _tables(self, target: str | None) -> Iterator[tuple[int, pa.Table]]:
+    def _tables(self, target: str | None, weights: str | None) -> Iterator[tuple[int, pa.Table]]:
         n_read, n_kept, is_settled = 0, 0, True
         for i, file in enumerate(self.files):
             for rows in file.rows(self._rejected):
@@ -258,7 +265,7 @@ class CsvTable:
                 is_settled = is_settled and (fits or not n_read)
                 n_read += table.num_rows
                 if is_settled:
-                    table = self._drop_missing_target(file, table, target)
+                    table = self._drop_missing_target(file, self._drop_weightless(table, weights), target)
                     n_kept += table.num_rows
                     yield i, table
         kinds = [kind.resolve() for kind in self.kinds]
@@ -346,6 +353,11 @@ class CsvTable:
         self.kinds = [kind.merge(other) for kind, other in zip(self.kinds, found, strict=True)]
         if self._columns(file, rows, self.kinds) is None:
             self.kinds = [_next_fit(text[str(i)], kind, self.rules) for i, kind in enumerate(self.kinds)]
+
+    def _drop_weightless(self, table: pa.Table, weights: str | None) -> pa.Table:
+        if weights is None or weights not in self.names:
+            return table
+        return table.filter(pc.invert(has_no_weight(table[str(self.names.index(weights))], self.rules)))
 
     def _drop_missing_target(self, file: CsvFile, table: pa.Table, target: str | None) -> pa.Table:
         if target is None:

@@ -16,14 +16,16 @@ from batchprop.data.temporary import TemporaryDirectory
 from batchprop.files import remove_file
 
 
-def csv_to_parquet(texts: CsvTable, target: str | None, folder: TemporaryDirectory) -> list[ParquetFile]:
+def csv_to_parquet(
+    texts: CsvTable, target: str | None, folder: TemporaryDirectory, weights: str | None = None
+) -> list[ParquetFile]:
     """Copy texts into Parquet files of the folder, one for each that has rows.
 
     Raises:
         DataError: a row cannot be used, or the disk is full; then the folder is removed.
     """
     with closed_on_error(folder):
-        numbers = texts.read(target, lambda tables: _write(tables, folder.path))
+        numbers = texts.read(target, lambda tables: _write(tables, folder.path), weights)
     types = {name: kind.type for name, kind in zip(texts.names, texts.kinds, strict=True)}
     return [open_converted(folder.path / f"{i}.parquet", texts.files[i].path, types) for i in numbers]
 

@@ -18,7 +18,8 @@ from batchprop.data.csv import LINE, check_names, check_same_names
 from batchprop.data.files import MAX_COLUMNS, check_width
 from batchprop.data.hive import folder_columns
 from batchprop.data.rejects import RejectedRows
-from batchprop.data.text_rules import TextRules, explain_missing, is_missing
+from batchprop.data.text_rules import USUAL, TextRules, explain_missing, is_missing
+from batchprop.data.weights import has_no_weight
 from batchprop.errors import DataError
 
 PAGE_BYTES = 1 << 20
@@ -281,6 +282,16 @@ class RowGroups:
             for table in iter_raw_tables(group, [name], _SCAN_ROWS)
         )
 
+    def drop_weightless(self, weights: str, rules: TextRules | None = None) -> None:
+        """Leave out the rows of weight 0."""
+        self.groups = [self._drop_weightless(group, weights, rules or USUAL) for group in self.groups]
+        self.groups = [group for group in self.groups if group.n_rows]
+
+    def _drop_weightless(self, group: RowGroup, weights: str, rules: TextRules) -> RowGroup:
+        blocks = iter_raw_tables(group, [weights], _SCAN_ROWS)
+        masks = [has_no_weight(simplify(table.column(0)), rules).to_numpy() for table in blocks]
+        return _reject(group, np.flatnonzero(np.concatenate(masks)))
+
     def drop_missing_target(
         self, target: str, rejected: RejectedRows, rules: TextRules | None = None
     ) -> None:
@@ -316,7 +327,7 @@ class RowGroups:
                 continue
             reason, remedy = explain_missing(target, value)
             rejected.add(group.file.display_path, row, reason, remedy=remedy, unit=group.file.unit)
-        return group._replace(rejected=rows)
+        return _reject(group, rows)
 
     def iter_tables(self, partition: int, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
         """Yield columns of a partition in order, some rows at a time, each of its simplified type."""
@@ -332,6 +343,13 @@ class RowGroups:
         group = self.groups[partition]
         rows = _numbers_in_file(group)
         return rows if group.rejected is None else np.delete(rows, group.rejected)
+
+
+def _reject(group: RowGroup, rows: npt.NDArray[np.intp]) -> RowGroup:
+    """Leave out rows of a group, besides those that are left out already."""
+    if not len(rows):
+        return group
+    return group._replace(rejected=rows if group.rejected is None else np.union1d(group.rejected, rows))
 
 
 def _with_exact_numbers(file: ParquetFile, names: Collection[str]) -> ParquetFile:

@@ -25,6 +25,7 @@ from batchprop.data.rejects import MAX_SKIPPED, BadRowError, OnBadRow, RejectedR
 from batchprop.data.separators import check_separator
 from batchprop.data.tables import open_files
 from batchprop.data.text_rules import USUAL, TextRules
+from batchprop.data.weights import check_some_weight
 from batchprop.errors import DataError
 
 _CHUNK_ROWS = 1 << 20
@@ -115,6 +116,7 @@ def read_tables(
     paths: Paths | ConvertedTable,
     target: str | None = None,
     *,
+    weights: str | None = None,
     text: Collection[str] = (),
     separator: str | None = None,
     rules: TextRules | None = None,
@@ -127,6 +129,7 @@ def read_tables(
         paths: a file, a folder, a pattern such as "data/*.csv", or a list of these; all files have one format
             and the same columns in any order. Or a table that was copied from elsewhere.
         target: the column to predict; a row without it is a bad row.
+        weights: the column of weights; rows of weight 0 are left out.
         text: columns to read as text, regardless of their values, as in ``read_table``.
         separator: between the fields of CSV files, as in ``read_table``.
         rules: how text is read; by default with the usual words for "missing" in CSV files, and none in the
@@ -150,7 +153,7 @@ def read_tables(
     [['cat', 4.0], ['dog', 25.5]]
     """
     rejected = RejectedRows(on_bad_row, max_skipped)
-    return _read(paths, target, rejected, text, separator, rules)
+    return _read(paths, target, rejected, text, separator, rules, weights)
 
 
 def _read(
@@ -160,6 +163,7 @@ def _read(
     text: Collection[str],
     separator: str | None,
     rules: TextRules | None,
+    weights: str | None = None,
 ) -> LoadedTable:
     with open_files(paths) as source:
         if isinstance(source, ConvertedTable):
@@ -169,10 +173,14 @@ def _read(
             files = source
             parquet = tuple(map(read_parquet_footer, files)) if get_delimiter(files[0]) is None else ()
         if parquet:
-            table, file_index, row_numbers = _read_parquet_files(parquet, target, rejected, text, rules)
+            table, file_index, row_numbers = _read_parquet_files(
+                parquet, target, rejected, text, rules, weights
+            )
         else:
             texts = CsvTable(files, rejected, text, check_separator(separator), rules or USUAL)
-            table, file_index, row_numbers = _read_csv_files(texts, target, text)
+            table, file_index, row_numbers = _read_csv_files(texts, target, text, weights)
+    if weights is not None:
+        check_some_weight(weights, table.num_rows + len(rejected))
     rejected.check_share(table.num_rows + len(rejected))
     check_rows(files[0], table.num_rows)
     unit = parquet[0].unit if parquet else "line"
@@ -182,11 +190,11 @@ def _read(
 _Read = tuple[pa.Table, npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 
-def _read_csv_files(texts: CsvTable, target: str | None, text: Collection[str]) -> _Read:
+def _read_csv_files(texts: CsvTable, target: str | None, text: Collection[str], weights: str | None) -> _Read:
     paths = [file.path for file in texts.files]
     in_folders = folder_columns(paths, texts.names, target, text=text, rules=texts.rules)
     check_columns([*texts.names, *in_folders], target)
-    parts = texts.read(None if target in in_folders else target, list)
+    parts = texts.read(None if target in in_folders else target, list, weights)
     file_index = np.repeat([i for i, _ in parts], [part.num_rows for _, part in parts]).astype(np.intp)
     if not parts:
         return pa.table({}), file_index, file_index
@@ -202,9 +210,12 @@ def _read_parquet_files(
     rejected: RejectedRows,
     text: Collection[str],
     rules: TextRules | None,
+    weights: str | None,
 ) -> _Read:
     groups = RowGroups(add_folder_columns(files, target, text=text, rules=rules), text)
     check_columns(groups.names, target)
+    if weights is not None and weights in groups.names:
+        groups.drop_weightless(weights, rules)
     if target is not None:
         groups.drop_missing_target(target, rejected, rules)
     partitions = range(len(groups.groups))

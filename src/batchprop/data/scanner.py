@@ -20,10 +20,11 @@ from batchprop.data.memory import default_memory, parse_memory
 from batchprop.data.parquet import RowGroups, add_folder_columns, check_columns, read_parquet_footer
 from batchprop.data.rejects import MAX_SKIPPED, OnBadRow, RejectedRows
 from batchprop.data.separators import check_separator
-from batchprop.data.sources import MAX_ABS_TARGET, RowBlock
+from batchprop.data.sources import RowBlock
 from batchprop.data.tables import copy_files
 from batchprop.data.temporary import TemporaryDirectory
 from batchprop.data.text_rules import USUAL, TextRules, trim
+from batchprop.data.weights import check_some_weight
 from batchprop.errors import DataError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def scan(
         paths: a file, a folder, a pattern such as "data/*.parquet", or a list of these; all files have one
             format and the same columns in any order. Or a table that was copied from elsewhere.
         target: the column to predict; a row without it is a bad row.
-        weights: the column of sample weights.
+        weights: the column of sample weights; rows of weight 0 are left out.
         text: columns to read as text, regardless of their values, as in ``read_table``.
         separator: between the fields of CSV files, as in ``read_table``.
         rules: how text is read; by default with the usual words for "missing" in CSV files, and none in the
@@ -104,6 +105,8 @@ def scan(
         parquet = map(read_parquet_footer, files) if copied is None else copied.files
         groups = RowGroups(add_folder_columns([*parquet], target, text=text, rules=rules), text)
         check_columns(groups.names, target, weights)
+        if weights is not None:
+            groups.drop_weightless(weights, rules)
         if target is not None:
             groups.drop_missing_target(target, rejected, rules)
     else:
@@ -111,10 +114,14 @@ def scan(
         in_folders = folder_columns(files, texts.names, target, text=text, rules=rules)
         check_columns([*texts.names, *in_folders], target, weights)
         folder = TemporaryDirectory()
-        converted = csv_to_parquet(texts, None if target in in_folders else target, folder)
+        converted = csv_to_parquet(texts, None if target in in_folders else target, folder, weights)
+        if weights is not None:
+            check_some_weight(weights, len(converted) + len(rejected))
         check_rows(files[0], len(converted))
         groups = RowGroups(add_folder_columns(converted, target, text=text, rules=rules))
     rows = sum(group.n_rows for group in groups.groups)
+    if weights is not None:
+        check_some_weight(weights, rows + len(rejected))
     rejected.check_share(rows + len(rejected))
     check_rows(files[0], rows)
     return TableScan(
@@ -370,13 +377,13 @@ class TableScan:
                 f"the weights column {self.weights!r} holds {kind}: a weight is a number, 0 or more"
             )
         weights = _as_float_array(column).astype(np.float64)
-        invalid = ~((weights >= 0) & (weights <= MAX_ABS_TARGET))
+        invalid = ~((weights >= 0) & np.isfinite(weights))
         if invalid.any():
             row = int(invalid.argmax())
             file, unit, number = self.locate(first + row)
             raise DataError(
                 f"{file}, {unit} {number}: the weights column {self.weights!r} holds {weights[row]}: "
-                f"a weight is a number, 0 or more, up to {MAX_ABS_TARGET:g}"
+                "a weight is a number, 0 or more"
             )
         return weights
 

@@ -15,7 +15,6 @@ from batchprop.tabular.fit import (
     VALIDATION_FRACTION,
     Split,
     check_classes,
-    check_some_weight,
     encode,
     fit,
     hold_out,
@@ -82,7 +81,6 @@ def cross_validate(table: TrainingTable, options: TrainOptions, observer: Observ
             train, validation = hold_out(table, rest, VALIDATION_FRACTION, options.seed)
             split = Split(train, validation, test)
             check_classes(table.target, split, options)
-            check_some_weight(table, split, options.weights)
             pipeline = fit(table, encode(table, split, options), options, [], Observer())
             if network_of(pipeline).interrupted_:
                 raise KeyboardInterrupt

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from batchprop.batches import Indices
-from batchprop.errors import BatchpropError, DataError, DivergedError
+from batchprop.errors import BatchpropError, DivergedError
 from batchprop.estimators import Checkpoints, MLPClassifier, MLPRegressor
 from batchprop.estimators.validation import NON_FINITE
 from batchprop.tabular.history import History, append_last_epoch, history_callback
@@ -132,24 +132,6 @@ def other_rows(options: TrainOptions) -> str:
     if options.time is not None:
         return "split the rows by another `time`, or at random"
     return "draw other rows by another `seed`"
-
-
-def check_some_weight(table: TrainingTable, split: Split, name: str | None) -> None:
-    """Refuse weights that leave nothing to train on, to validate on or to test on.
-
-    Raises:
-        DataError: all rows of a part have weight 0.
-    """
-    if name is None:
-        return
-    for purpose, rows in zip(("train", "validate", "test"), split, strict=True):
-        # The training rows of a table larger than memory are known only by their statistics.
-        stats = table.target_stats if isinstance(rows, range) else None
-        if not (table.weights_of(rows).sum() if stats is None else stats.weight):
-            raise DataError(
-                f"the weights column {name!r} is 0 in all {len(rows):,} rows to {purpose} on: give more rows "
-                "a positive weight, or draw other rows by another `seed`"
-            )
 
 
 def encode(table: TrainingTable, split: Split, options: TrainOptions) -> TrainingData:

@@ -9,7 +9,6 @@ import pandas as pd
 from pandas.api import types
 
 from batchprop.data.arrow import get_column
-from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.dtypes import to_seconds
@@ -26,6 +25,10 @@ from batchprop.tabular.spelling import (
 )
 from batchprop.tabular.target import number_candidates, row_name
 from batchprop.tabular.transformers import cast_column
+
+_MAX_PLAIN_WEIGHT = (
+    1e30  # the largest weight whose sums and products with the target are far from overflowing
+)
 
 
 def feature_names(names: Sequence[str], options: TrainOptions) -> list[str]:
@@ -140,7 +143,7 @@ def _no_time(column: pd.Series) -> DataError:
 def _no_weight(column: pd.Series) -> DataError:
     return DataError(
         f"the weights column {str(column.name)!r} holds {column.iloc[0]!s:.60} in {row_name(column)}: "
-        f"a weight is a number, 0 or more, up to {MAX_ABS_TARGET:g}"
+        "a weight is a number, 0 or more"
     )
 
 
@@ -197,7 +200,7 @@ def read_weights(
         wanted: the type given for the column, or None.
 
     Raises:
-        DataError: a weight is missing, negative, or beyond 1e30.
+        DataError: a weight is missing, negative, or infinite.
 
     >>> read_weights(pd.Series([1, -1], name="times"))
     Traceback (most recent call last):
@@ -221,10 +224,20 @@ def read_weights(
     else:
         numbers = pd.to_numeric(cleaned, errors="coerce")
     weights = numbers.to_numpy(float, na_value=np.nan)
-    wrong = ~((weights >= 0) & (weights <= MAX_ABS_TARGET))
+    wrong = ~((weights >= 0) & np.isfinite(weights))
     if wrong.any():
         raise _no_weight(column[wrong])
     return weights
+
+
+def weight_unit(weights: npt.NDArray[np.float64]) -> float:
+    """Return the largest weight as the unit of all, where sums of such weights may overflow, else 1.
+
+    >>> weight_unit(np.array([1e300, 1.0])), weight_unit(np.array([9.0]))
+    (1e+300, 1.0)
+    """
+    largest = float(weights.max(initial=0.0))
+    return largest if largest > _MAX_PLAIN_WEIGHT else 1.0
 
 
 def _check_known(column: pd.Series, role: str, remedy: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -31,7 +30,14 @@ from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.points import note_points
 from batchprop.tabular.preprocessing import FittedPreprocessing, fit_streaming
-from batchprop.tabular.roles import decide_spelling, feature_names, read_groups, read_times, read_weights
+from batchprop.tabular.roles import (
+    decide_spelling,
+    feature_names,
+    read_groups,
+    read_times,
+    read_weights,
+    weight_unit,
+)
 from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_known_classes, latest_cut
 from batchprop.tabular.target import Target, number_spelling, unknown_words
@@ -311,12 +317,14 @@ def fit_preprocessing(
     Raises:
         DataError: the table cannot be trained on.
     """
+    unit = 1.0
     held_out, parts = list[pd.DataFrame](), list[npt.NDArray[np.intp]]()
     features, target = feature_names(table.names, options), str(options.target)
     kinds = options.column_types
     if options.weights is not None:
         spelling = _decide_spelling(table, options.weights, "weights", options)
         kinds = kinds | {options.weights: f"number:{spelling}"}
+        unit = _weight_unit(table, options, spelling)
     learned = [*features, target, *filter(None, [options.weights])]
     others = [name for name in (options.group, options.time) if name is not None and name not in learned]
 
@@ -324,6 +332,9 @@ def fit_preprocessing(
         with observer.watch_pass("Learning the columns", table.n_rows) as count_rows:
             for frame in table.iter_frames(columns=[*learned, *others], rows=BLOCK_ROWS):
                 frame[target] = clean(frame[target], options.text_rules, labels=True)
+                if options.weights is not None:
+                    counted = read_weights(frame[options.weights], options.text_rules, spelling)
+                    frame[options.weights] = counted / unit
                 # Only held-out rows are kept in memory; the training rows are not.
                 part = splitter.assign(frame)
                 held_out.append(frame.loc[part > TRAIN, learned])
@@ -370,6 +381,14 @@ def fit_preprocessing(
         Split(range(fitted.rows), np.flatnonzero(part == VALID), np.flatnonzero(part == TEST)),
         fitted,
     )
+
+
+def _weight_unit(table: TableScan, options: TrainOptions, spelling: str | None) -> float:
+    """Return the unit of the rows' weights, from one pass over the column."""
+    if (name := options.weights) is None:
+        return 1.0
+    blocks = table.iter_frames(columns=[name], rows=BLOCK_ROWS)
+    return max(weight_unit(read_weights(frame[name], options.text_rules, spelling)) for frame in blocks)
 
 
 def _check_fits(table: TableScan, rows: int, options: TrainOptions) -> None:
@@ -420,7 +439,7 @@ def _with_test_rows(
     target, weights = pd.concat([column, test[column.name]], ignore_index=True), held_out.weights
     if options.weights is not None:
         tested = read_weights(test[options.weights], options.text_rules, fitted.weights_spelling)
-        weights = np.concatenate([weights, tested])
+        weights = np.concatenate([weights, tested / weight_unit(tested)])
     if options.group is not None:
         _check_groups(table, test[options.group], options.group, options.text_rules)
     places = name_places(locator, files)
@@ -523,11 +542,12 @@ def streaming_training_data(
             return np.searchsorted(classes, y)
         return y if scaler is None else scale(scaler, y)
 
-    encoded = scan.with_transform(
-        QuickEncoder(encoder.steps),
-        read_target,
-        partial(read_weights, rules=options.text_rules, spelling=fitted.weights_spelling),
-    )
+    unit = _weight_unit(scan, options, fitted.weights_spelling)
+
+    def read_weight(column: pd.Series) -> npt.NDArray[np.float64]:
+        return read_weights(column, options.text_rules, fitted.weights_spelling) / unit
+
+    encoded = scan.with_transform(QuickEncoder(encoder.steps), read_target, read_weight)
     source = TrainingSource(encoded, splitter, on_rows)
     weights_val = table.weights_of(split.validation)
     return TrainingData(encoder, source, None, None, X_val, y_val, weights_val, fitted.rows, scaler)

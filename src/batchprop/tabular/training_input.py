@@ -22,7 +22,7 @@ from batchprop.data.tables import (
     open_query,
 )
 from batchprop.errors import join_truncated
-from batchprop.tabular.fit import Split, TrainingData, check_some_weight, encode, split_rows
+from batchprop.tabular.fit import Split, TrainingData, encode, split_rows
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.split import check_each_class_twice
@@ -79,7 +79,6 @@ def prepare(
         options.check_target(table.target)
         check_each_class_twice(table.target)
         split = split_rows(table, options)
-        check_some_weight(table, split, options.weights)
         observer.on_table(table, describe_split(split, options))
         yield TrainingInput(table, split, encode(table, split, options))
 
@@ -118,7 +117,6 @@ def _stream(files: Table, options: TrainOptions, memory: int, observer: Observer
     with scan_table(files, options, memory, observer) as (scan, rows):
         table, split, fitted = fit_preprocessing(scan, rows, options, observer)
         table = name_origin(table)
-        check_some_weight(table, split, options.weights)
         parts = f"{len(scan.partitions):,} parts in every epoch"
         observer.on_table(table, f"{describe_split(split, options)}; read in {parts}")
         count_rows = _row_counter(scan.n_rows, observer)

@@ -27,11 +27,20 @@ from batchprop.data.separators import check_separator
 from batchprop.data.standard_input import COPY_NAME, ORIGIN, STDIN
 from batchprop.data.tables import Table, copy_files, open_files
 from batchprop.data.text_rules import TextRules, explain_missing
+from batchprop.data.weights import check_some_weight
 from batchprop.errors import DataError, RowError, did_you_mean, join_truncated
+from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.options import DecimalSign, TrainOptions
 from batchprop.tabular.points import note_points
-from batchprop.tabular.roles import decide_spelling, feature_names, read_groups, read_times, read_weights
-from batchprop.tabular.schema import ColumnSchema, infer_schema, is_read_as_text
+from batchprop.tabular.roles import (
+    decide_spelling,
+    feature_names,
+    read_groups,
+    read_times,
+    read_weights,
+    weight_unit,
+)
+from batchprop.tabular.schema import ColumnSchema, infer_schema, is_read_as_text, to_numbers
 from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_enough
 from batchprop.tabular.target import Target, Task, mask_unknown
@@ -238,7 +247,15 @@ def read_whole(
     rules = options.text_rules
 
     def read(**rejects: Any) -> LoadedTable:
-        whole = read_tables(data, target, text=text, separator=options.separator, rules=rules, **rejects)
+        whole = read_tables(
+            data,
+            target,
+            weights=options.weights,
+            text=text,
+            separator=options.separator,
+            rules=rules,
+            **rejects,
+        )
         return _reject_unknown(whole, target, rules)
 
     with explain_bad_rows(options, lambda: _count_bad(read(on_bad_row="skip", max_skipped=1.0))):
@@ -306,18 +323,29 @@ def _from_frame(frame: pd.DataFrame, options: TrainOptions, name: str = FRAME) -
     names = [normalize_name(name) for name in frame.columns]
     if (duplicates := pd.Index(names)[pd.Index(names).duplicated()]).size:
         raise DataError(f"{name} has two columns named {duplicates[0]!r}: rename one")
-    frame = frame.set_axis(names, axis=1).reset_index(drop=True)
+    frame = _drop_weightless(frame.set_axis(names, axis=1).reset_index(drop=True), options)
     column = clean_target(get_column(frame, target, "target column"), options.text_rules)
+    numbers = frame.index.to_numpy() + 1
     missing = column.isna().to_numpy()
     with explain_bad_rows(options, lambda: (int(missing.sum()), len(frame))):
         rejects = RejectedRows(options.on_bad_row, options.max_skipped)
         for row in np.flatnonzero(missing).tolist():
             reason, remedy = explain_missing(target, frame[target].iloc[row])
-            rejects.add(Path(name), row + 1, reason, remedy=remedy, unit="row")
+            rejects.add(Path(name), int(numbers[row]), reason, remedy=remedy, unit="row")
     rejects.check_share(len(frame))
-    rows = np.flatnonzero(~missing) + 1
+    rows = numbers[~missing]
     whole = frame.assign(**{target: column})[~missing]
     return LoadedTable(whole, (Path(name),), np.zeros(len(whole), np.intp), "row", rows, rejects)
+
+
+def _drop_weightless(frame: pd.DataFrame, options: TrainOptions) -> pd.DataFrame:
+    """Return the rows that do not have weight 0."""
+    if options.weights is None:
+        return frame
+    column = simplify_column(get_column(frame, options.weights, "weights column"))
+    counts = frame[to_numbers(column, options.text_rules).ne(0).fillna(True).to_numpy(bool)]
+    check_some_weight(options.weights, len(counts))
+    return counts
 
 
 def _with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOptions) -> TrainingTable:
@@ -343,9 +371,8 @@ def _with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOpti
     values = _read_together(table.target, whole, test, options.text_rules)
     weights, groups = table.weights, table.groups
     if options.weights is not None:
-        weights = np.concatenate(
-            [weights, read_weights(test.frame[options.weights], options.text_rules, spelling)]
-        )
+        tested = read_weights(test.frame[options.weights], options.text_rules, spelling)
+        weights = np.concatenate([weights, tested / weight_unit(tested)])
     if options.group is not None and groups is not None:
         groups = np.concatenate([groups, read_groups(test.frame[options.group], options.text_rules)])
         check_groups_apart(groups[:n_train], groups[n_train:], options.group)
@@ -549,6 +576,7 @@ def _make_table(
     if weights is not None:
         counted = get_column(frame, weights, "weights column")
         counts = read_weights(counted, rules, wanted=options.column_types.get(weights))
+        counts = counts / weight_unit(counts)
     # Rows without a target cannot be trained on or scored.
     known = column.notna().to_numpy()
     wanted = read_target(column[known], options.given_task, from_text=from_text, rules=rules)
