@@ -38,7 +38,8 @@ def weighted(rows: int = 300) -> pd.DataFrame:
 
 def outcome(frame: pd.DataFrame, where: str, folder: Any, **more: Any) -> Any:
     """The scores and answers of a training on a table from some place."""
-    options, source = OPTIONS | more, frame
+    source: Any = frame
+    options = OPTIONS | more
     if where != "frame":
         path = folder / f"{len(list(folder.iterdir()))}.{where.partition(' ')[0]}"
         if path.suffix == ".csv":
@@ -57,6 +58,15 @@ def test_a_row_of_weight_0_is_as_if_absent(where, fill, tmp_path):
     frame = weighted()
     filled = frame.copy()
     filled.loc[frame.w == 0, ["x", "y"]] = fill
+    present = frame[frame.w > 0].reset_index(drop=True)
+    assert outcome(filled, where, tmp_path) == outcome(present, where, tmp_path)
+
+
+@pytest.mark.parametrize("where", ["frame", "csv", "csv in parts"])
+def test_a_word_in_a_row_of_weight_0_makes_no_column_text(where, tmp_path):
+    frame = weighted()
+    filled = frame.astype({"x": object, "y": object})
+    filled.loc[frame.w == 0, ["x", "y"]] = "oops"
     present = frame[frame.w > 0].reset_index(drop=True)
     assert outcome(filled, where, tmp_path) == outcome(present, where, tmp_path)
 

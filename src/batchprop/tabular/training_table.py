@@ -343,7 +343,7 @@ def _drop_weightless(frame: pd.DataFrame, options: TrainOptions) -> pd.DataFrame
     if options.weights is None:
         return frame
     column = simplify_column(get_column(frame, options.weights, "weights column"))
-    counts = frame[to_numbers(column, options.text_rules).ne(0).fillna(True).to_numpy(bool)]
+    counts = frame[to_numbers(column, options.text_rules).ne(0).fillna(True).to_numpy(bool)].infer_objects()
     check_some_weight(options.weights, len(counts))
     return counts
 
