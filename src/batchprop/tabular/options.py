@@ -230,7 +230,8 @@ class TrainOptions:
     weights: Annotated[
         str | None,
         Option(
-            "A column that says how much each row counts, in training, validation and test scores.",
+            "A column that says how much each row counts, in training, validation and test scores; a row "
+            "of 0 is as if absent.",
             TABLE,
             metavar="COLUMN",
         ),
