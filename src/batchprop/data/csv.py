@@ -277,13 +277,17 @@ class CsvTable:
     def _typed(self, file: CsvFile, rows: CsvRows) -> tuple[pa.Table, bool]:
         """Return the rows as a table of the columns' types, and whether it fitted them as they were."""
         before = [kind.rank for kind in self.kinds]
-        columns = self._columns(file, rows, self.kinds)
+        # Before anything is known, only what pyarrow infers tells more.
+        is_known = any(kind.known for kind in self.kinds)
+        columns = self._columns(file, rows, self.kinds) if is_known else None
         if columns is None:
-            rows = self._drop_ragged(file, rows)
-            columns = self._columns(file, rows, self.kinds)
-        if columns is None:
-            self._widen_types(file, rows)
-            columns = self._columns(file, rows, self.kinds) or []
+            inferred = self._parsed(file, rows, {})
+            if inferred is None:
+                rows = self._drop_ragged(file, rows)
+                inferred = self._parsed(file, rows, {})
+            if inferred is None:
+                raise DataError(f"{file.path} is not a table")
+            columns = self._widen_types(file, rows, inferred)
         self.kinds = [
             kind._replace(known=kind.known or column.null_count < len(column))
             for kind, column in zip(self.kinds, columns, strict=True)
@@ -342,17 +346,20 @@ class CsvTable:
             self._rejected.add(file.path, int(rows.lines[row.number - 1]), reason, remedy=remedy)
         return rows.drop(wrong) if invalid else rows
 
-    def _widen_types(self, file: CsvFile, rows: CsvRows) -> None:
-        """Give each column the next type that fits these rows, too."""
-        inferred = self._parsed(file, rows, {})
-        if inferred is None:
-            raise DataError(f"{file.path} is not a table")
-        text = self._parsed(file, rows, dict.fromkeys(inferred.column_names, pa.string())) or inferred
-        inferred = keep_text(inferred, text, find_doubtful(inferred, rows.content))
+    def _widen_types(self, file: CsvFile, rows: CsvRows, inferred: pa.Table) -> list[pa.ChunkedArray]:
+        """Give each column the next type that fits these rows, too; return the columns of these types."""
+        as_text = dict.fromkeys(inferred.column_names, pa.string())
+        if doubtful := find_doubtful(inferred, rows.content):
+            text = self._parsed(file, rows, as_text)
+            inferred = inferred if text is None else keep_text(inferred, text, doubtful)
         found = [infer_csv_type(inferred[str(i)], self.rules) for i in range(len(self.kinds))]
         self.kinds = [kind.merge(other) for kind, other in zip(self.kinds, found, strict=True)]
-        if self._columns(file, rows, self.kinds) is None:
+        columns = self._columns(file, rows, self.kinds)
+        if columns is None:
+            text = self._parsed(file, rows, as_text) or inferred
             self.kinds = [_next_fit(text[str(i)], kind, self.rules) for i, kind in enumerate(self.kinds)]
+            columns = self._columns(file, rows, self.kinds)
+        return columns or []
 
     def _drop_weightless(self, table: pa.Table, weights: str | None) -> pa.Table:
         if weights is None or weights not in self.names:
