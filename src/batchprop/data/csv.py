@@ -261,7 +261,7 @@ class CsvTable:
         n_read, n_kept, is_settled = 0, 0, True
         for i, file in enumerate(self.files):
             for rows in file.rows(self._rejected):
-                table, fits = self._typed(file, rows)
+                table, fits = self._read_block(file, rows)
                 is_settled = is_settled and (fits or not n_read)
                 n_read += table.num_rows
                 if is_settled:
@@ -274,17 +274,17 @@ class CsvTable:
             raise TypeMismatch
         self._rejected.check_share(n_kept + len(self._rejected))
 
-    def _typed(self, file: CsvFile, rows: CsvRows) -> tuple[pa.Table, bool]:
+    def _read_block(self, file: CsvFile, rows: CsvRows) -> tuple[pa.Table, bool]:
         """Return the rows as a table of the columns' types, and whether it fitted them as they were."""
         before = [kind.rank for kind in self.kinds]
         # Before anything is known, only what pyarrow infers tells more.
         is_known = any(kind.known for kind in self.kinds)
         columns = self._columns(file, rows, self.kinds) if is_known else None
         if columns is None:
-            inferred = self._parsed(file, rows, {})
+            inferred = self._parse_rows(file, rows, {})
             if inferred is None:
                 rows = self._drop_ragged(file, rows)
-                inferred = self._parsed(file, rows, {})
+                inferred = self._parse_rows(file, rows, {})
             if inferred is None:
                 raise DataError(f"{file.path} is not a table")
             columns = self._widen_types(file, rows, inferred)
@@ -301,7 +301,7 @@ class CsvTable:
         self, file: CsvFile, rows: CsvRows, kinds: Sequence[CsvType]
     ) -> list[pa.ChunkedArray] | None:
         """Return the columns of some rows as what they are said to hold; None where a field does not fit."""
-        parsed = self._parsed(file, rows, {str(i): kind.parsed for i, kind in enumerate(kinds)})
+        parsed = self._parse_rows(file, rows, {str(i): kind.parsed for i, kind in enumerate(kinds)})
         if parsed is None:
             return None
         columns = [cast(parsed[str(i)], kind, self.rules) for i, kind in enumerate(kinds)]
@@ -309,12 +309,12 @@ class CsvTable:
         if len(fitting) < len(columns):
             return None
         if doubtful := find_doubtful(parsed, rows.content):
-            text = self._parsed(file, rows, dict.fromkeys(parsed.column_names, pa.string()))
+            text = self._parse_rows(file, rows, dict.fromkeys(parsed.column_names, pa.string()))
             if text is None or any(holds_codes(text[name]) for name in doubtful):
                 return None
         return fitting
 
-    def _parsed(self, file: CsvFile, rows: CsvRows, types: dict[str, pa.DataType]) -> pa.Table | None:
+    def _parse_rows(self, file: CsvFile, rows: CsvRows, types: dict[str, pa.DataType]) -> pa.Table | None:
         """Return the rows as a table with numbered columns; None where a field or a row does not fit."""
         labels = self._labels[file.path]
         if not len(rows.begins):
@@ -350,13 +350,13 @@ class CsvTable:
         """Give each column the next type that fits these rows, too; return the columns of these types."""
         as_text = dict.fromkeys(inferred.column_names, pa.string())
         if doubtful := find_doubtful(inferred, rows.content):
-            text = self._parsed(file, rows, as_text)
+            text = self._parse_rows(file, rows, as_text)
             inferred = inferred if text is None else keep_text(inferred, text, doubtful)
         found = [infer_csv_type(inferred[str(i)], self.rules) for i in range(len(self.kinds))]
         self.kinds = [kind.merge(other) for kind, other in zip(self.kinds, found, strict=True)]
         columns = self._columns(file, rows, self.kinds)
         if columns is None:
-            text = self._parsed(file, rows, as_text) or inferred
+            text = self._parse_rows(file, rows, as_text) or inferred
             self.kinds = [_next_fit(text[str(i)], kind, self.rules) for i, kind in enumerate(self.kinds)]
             columns = self._columns(file, rows, self.kinds)
         return columns or []
