@@ -157,11 +157,11 @@ def allowed_imports(place: str) -> set[str]:
     return {*CORE, *SHARED, *SHELLS[: SHELLS.index(place)]} | front_door
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if room(path) not in FREE], ids=shown)
-def test_imports_point_downward(path: Path) -> None:
-    allowed = allowed_imports(room(path))
-    wrong = imported_layers(path) - allowed
-    assert not wrong, f"{shown(path)} may import only {sorted(allowed)}, not {sorted(wrong)}"
+# A test of all files takes less time than a test for each, and names every file that is wrong.
+def test_imports_point_downward() -> None:
+    shelled = [path for path in SOURCES if room(path) not in FREE]
+    wrong = {shown(path): imported_layers(path) - allowed_imports(room(path)) for path in shelled}
+    assert {path: sorted(layers) for path, layers in wrong.items() if layers} == {}
 
 
 def test_no_circular_imports() -> None:
@@ -198,13 +198,13 @@ def modules() -> list[str]:
     return ["batchprop", *(module.name for module in result if not module.name.endswith("__main__"))]
 
 
-@pytest.mark.parametrize("name", modules())
-def test_all_lists_what_exists(name: str) -> None:
-    module = importlib.import_module(name)
-    exported = getattr(module, "__all__", [])
-    assert len(set(exported)) == len(exported)
-    for export in exported:
-        assert getattr(module, export) is not None, f"{name}.{export} is listed, not there"
+def test_all_lists_what_exists() -> None:
+    for name in modules():
+        module = importlib.import_module(name)
+        exported = getattr(module, "__all__", [])
+        assert len(set(exported)) == len(exported), name
+        for export in exported:
+            assert getattr(module, export, None) is not None, f"{name}.{export} is listed, not there"
 
 
 def test_dir_lists_what_is_imported_lazily() -> None:
@@ -225,12 +225,15 @@ def public_definitions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.Class
                 )
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=shown)
-def test_public_names_are_documented(path: Path) -> None:
-    tree = parse(path)
-    assert ast.get_docstring(tree), f"{shown(path)} has no docstring"
-    bare = [node.name for node in public_definitions(tree) if not ast.get_docstring(node)]
-    assert not bare, f"no docstring in {shown(path)}: {bare}"
+def test_public_names_are_documented() -> None:
+    trees = {shown(path): parse(path) for path in SOURCES}
+    assert [path for path, tree in trees.items() if not ast.get_docstring(tree)] == []
+    assert [
+        f"{path}: {node.name}"
+        for path, tree in trees.items()
+        for node in public_definitions(tree)
+        if not ast.get_docstring(node)
+    ] == []
 
 
 # Split, so that this file does not contain the marks itself.
@@ -238,16 +241,19 @@ MARKS = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "type: " + "
 BLANKET = re.compile("no" + r"qa(?!: [A-Z]+\d+)|pragma: no " + "cover")
 
 
-@pytest.mark.parametrize("path", EVERY_FILE, ids=shown)
-def test_no_todo_marks_or_blanket_suppressions(path: Path) -> None:
+def marks_in(path: Path) -> list[str]:
+    """The comments of a file with such a mark."""
     text = path.read_text(encoding="utf-8")
     # Search the whole file first: only few files need to be tokenised for their comments.
     if not MARKS.search(text) and not BLANKET.search(text):
-        return
+        return []
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     comments = [token.string for token in tokens if token.type == tokenize.COMMENT]
-    left = [text for text in comments if MARKS.search(text) or BLANKET.search(text)]
-    assert not left
+    return [text for text in comments if MARKS.search(text) or BLANKET.search(text)]
+
+
+def test_no_todo_marks_or_blanket_suppressions() -> None:
+    assert {shown(path): marks for path in EVERY_FILE if (marks := marks_in(path))} == {}
 
 
 # What writes, renames or removes by a name, and so would follow a link or wait for a pipe.
@@ -255,10 +261,14 @@ PATH_WRITES = {"rmdir", "unlink", "write_bytes", "write_text"}
 MODULE_WRITES = {"copy", "copyfile", "mkdtemp", "mkstemp", "remove", "rename", "replace", "rmtree"}
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if path.stem != "files"], ids=shown)
-def test_files_are_written_and_removed_by_files_py_alone(path: Path) -> None:
-    calls = [node for node in ast.walk(parse(path)) if isinstance(node, ast.Call)]
-    assert not [f"line {call.lineno}: {ast.unparse(call)}" for call in calls if writes(call)]
+def test_files_are_written_and_removed_by_files_py_alone() -> None:
+    assert [
+        f"{shown(path)}, line {node.lineno}: {ast.unparse(node)}"
+        for path in SOURCES
+        if path.stem != "files"
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Call) and writes(node)
+    ] == []
 
 
 def writes(call: ast.Call) -> bool:

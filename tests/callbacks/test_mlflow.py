@@ -1,11 +1,13 @@
 """MLflow's client reads what the callback logs to a local store."""
 
+from __future__ import annotations
+
 import pickle
 import sys
 from copy import deepcopy
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-import mlflow
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -14,6 +16,15 @@ from sklearn.model_selection import GridSearchCV
 import batchprop as bp
 from batchprop.callbacks import MlflowLogger
 from tests.callbacks.fits import fit, network, stop, table
+
+if TYPE_CHECKING:
+    import mlflow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported():
+    """Import MLflow where its tests run: every process collects them, and its import takes a second."""
+    globals()["mlflow"] = import_module("mlflow")
 
 
 def metric(client, run_id, name="loss"):

@@ -2,7 +2,6 @@
 
 import io
 import re
-import sys
 import unicodedata
 from pathlib import Path
 
@@ -27,12 +26,13 @@ DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 CONTROLS = [
     letter
-    for letter in map(chr, range(sys.maxunicode + 1))
+    for letter in map(chr, [*range(0x20000), *range(0xE0000, 0xE1000)])
     if unicodedata.category(letter) in {"Cc", "Zl", "Zp"}
     or unicodedata.bidirectional(letter) in DIRECTIONS
     or letter in f"{HIDDEN}\u200e\u200f"
 ]
-"""These, and every control character, separator of lines and bidirectional control of Unicode."""
+"""These, and every control character, line separator and bidirectional control of Unicode. The other planes
+hold ideographs and private characters."""
 
 IN_TABLES = [letter for letter in CONTROLS if letter != "\0"]  # which is refused there
 FILE_NAME = "".join(IN_TABLES)
