@@ -156,7 +156,7 @@ def alter_array(array: NDArray[Any], rng: random.Random) -> NDArray[Any]:
         if change == 6:
             return np.concatenate([array, array], axis=rng.randrange(array.ndim)) if array.ndim else array[None]
         if change == 7 and array.dtype.kind in "fiu":
-            return (array * rng.choice([-1, 1000, 1e30, 1e-30])).astype(array.dtype)
+            return (array.astype(float) * rng.choice([-1, 1000, 1e30, 1e-30])).astype(array.dtype)
         order = np.arange(array.size)[::-1] if rng.random() < 0.5 else np.zeros(array.size, int)
         return array.reshape(-1)[order].reshape(array.shape)
 
@@ -181,7 +181,7 @@ def alter(parts: Parts, rng: random.Random) -> Parts:
         elif chance < 0.94:
             parts[name], parts[other] = parts[other], parts[name]
         elif chance < 0.97:
-            parts[rng.choice([f"{name}x", "", name.rpartition(".")[0]])] = parts[name]
+            parts[rng.choice([f"{name}x", "x", name.rpartition(".")[0] or "y"])] = parts[name]
         else:
             del parts[name]
             arrays.remove(name)
@@ -233,8 +233,8 @@ class ModelFiles:
     """Predictions of altered models."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.frame = folder / "model", make_table()
-        model = train_table(self.frame, target="y", hidden=2, epochs=1, engine="numpy", seed=0)
+        self.folder, self.frame = folder / "model", make_table(12)
+        model = train_table(make_table(), target="y", hidden=2, epochs=1, engine="numpy", seed=0)
         model.save(self.folder)
         with zipfile.ZipFile(self.folder / "model.skops") as archive:
             read = {name: archive.read(name) for name in archive.namelist()}
