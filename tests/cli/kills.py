@@ -1,8 +1,9 @@
 """Kill a command at points where it changes a file, repeat it each time, and print what went wrong.
 
-Runs in a process of its own, which imports and warms up once, and forks for each command. JAX does not survive
-a fork, and takes seconds to start and compile: there one process runs all commands, and instead of ending at
-a point it keeps what the folders hold there, which is what a process killed there leaves. See test_kills.py.
+Runs in a process of its own, which imports and warms up once, and forks for each command. JAX does not
+survive a fork, and takes seconds to start and compile: there one process runs all commands, and instead of
+ending at a point it keeps what the folders hold there, which is what a process killed there leaves. See
+test_kills.py.
 """
 
 from __future__ import annotations
@@ -159,14 +160,14 @@ def restore(folder, kept):
 
 
 def kill_everywhere(words, again, *, count, part, seed, here):
-    """Kill a command at some points, or at all of a part, and repeat it; return the points, and what was wrong."""
+    """Kill a command at some points, or at all of a part, and repeat it; return points and what was wrong."""
     work, scratch = Path.cwd(), Path(tempfile.gettempdir())
     before = shutil.copytree(work, scratch.parent / "before")
     said, kept = scratch.parent / "said", scratch.parent / "kept"
 
     def keep(passed):
         shutil.copytree(work, kept / f"{passed}/work")
-        shutil.copytree(scratch, kept / f"{passed}/tmp")
+        shutil.copytree(scratch, kept / f"{passed}/scratch")
 
     if here:
         with Points(keep) as counted:
@@ -185,7 +186,7 @@ def kill_everywhere(words, again, *, count, part, seed, here):
     for stop in stops:
         if here:
             restore(work, kept / f"{stop}/work")
-            restore(scratch, kept / f"{stop}/tmp")
+            restore(scratch, kept / f"{stop}/scratch")
         else:
             restore(work, before)
             if (code := run(words, stop)) != KILLED:

@@ -1,8 +1,8 @@
 """Killed commands: one more command gives what an undisturbed one gives, and nothing is left or hurt.
 
 The process ends before, within or after one of its writes, syncs, renames and removals. A few of these points
-are drawn; `make crash` takes all of them, on both engines (with KILLS=30, so many in each case; with KILLS=2/8,
-the second eighth).
+are drawn; `make crash` takes all of them, on both engines (with KILLS=30, so many in each case; with
+KILLS=2/8, the second eighth).
 """
 
 from __future__ import annotations
