@@ -43,7 +43,8 @@ ODD: list[Any] = [
 """Values that readers forget."""
 
 DTYPES = (
-    "f2", "f4", "f8", ">f8", "i1", "i4", "i8", ">i4", "u1", "u8", "?", "c16", "S3", "U2", "M8[ns]", "m8[D]", "V8",
+    "f2", "f4", "f8", ">f8", "i1", "i4", "i8", ">i4", "u1", "u8", "?", "c16", "S3", "U2", "M8[ns]", "m8[D]",
+    "V8",
 )  # fmt: skip
 NUMBERS = (np.nan, np.inf, -np.inf, 0, -1, 1, 1e-320, 1e300, 3e38, 2**31, -(2**63), 2**53)
 
