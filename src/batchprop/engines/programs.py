@@ -2,8 +2,8 @@
 
 JAX keeps a program for as long as the function that it was compiled for. On a processor each takes about 60
 memory maps and several megabytes, and Linux allows a process 65,530 maps: some hundred fits of different
-shapes ended the process. Here each shape has a function of its own, and dropping it frees its program. What JAX
-has traced of its own functions, as ``jnp.where``, goes on in a cache without a bound, until all are cleared.
+shapes ended the process. Here each shape has a function of its own, and dropping it frees its program. What
+JAX has traced of its own functions, as ``jnp.where``, stays in a cache without a bound, until it is cleared.
 """
 
 from __future__ import annotations
