@@ -52,7 +52,8 @@ class ProgramCache:
             if self._traced >= MAX_TRACED:
                 # The programs kept would be compiled again in any case.
                 self._programs.clear()
-                jax.clear_caches()
+                clear_caches: Callable[[], None] = jax.clear_caches
+                clear_caches()
                 self._traced = 0
             self._drop(len(self._programs) + 1 - MAX_PROGRAMS)
             if _maps_share() > MAX_MAPS_SHARE:
