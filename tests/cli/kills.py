@@ -1,11 +1,13 @@
 """Kill a command at points where it changes a file, repeat it each time, and print what went wrong.
 
-Runs in a process of its own, which imports and warms up once, and forks for each command. See test_kills.py.
+Runs in a process of its own, which imports and warms up once, and forks for each command. JAX does not
+survive a fork, and takes seconds to start and compile: there one process runs all commands, and instead of
+ending at a point it keeps what the folders hold there, which is what a process killed there leaves. See
+test_kills.py.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
@@ -18,6 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from batchprop import files
 from batchprop.data import memory
 from batchprop.tabular.persistence import load_pipeline
 
@@ -26,19 +29,29 @@ CHANGES = ("fsync", "ftruncate", "mkdir", "rename", "replace", "rmdir", "unlink"
 
 
 class Points:
-    """Counts the points before, within and after each change of a file; at one of them the process ends."""
+    """Counts the points before, within and after each change of a file, and acts at each."""
 
-    def __init__(self, stop):
-        self.stop, self.passed = stop, 0
+    def __init__(self, act):
+        self.act, self.passed, self.acts = act, 0, False
+        self.originals = {name: getattr(os, name) for name in (*CHANGES, "fdopen")}
+
+    def __enter__(self):
         for name in CHANGES:
             setattr(os, name, partial(self.call, getattr(os, name)))
         os.fdopen = partial(self.open, os.fdopen)
+        return self
+
+    def __exit__(self, *_):
+        for name, original in self.originals.items():
+            setattr(os, name, original)
 
     def pass_one(self):
-        """End the process if it is time, as SIGKILL does: without any cleanup."""
-        self.passed += 1
-        if self.passed == self.stop:
-            os._exit(KILLED)
+        """Act, unless what changes a file is the act itself."""
+        if not self.acts:
+            self.acts = True
+            self.passed += 1
+            self.act(self.passed)
+            self.acts = False
 
     def call(self, function, *args, **kwargs):
         """Call a function of `os`, between two points."""
@@ -75,21 +88,41 @@ class HalvedFile(io.FileIO):
 
 
 def run(words, stop=None, said="/dev/null"):
-    """Run a command in a forked process; return its exit code."""
+    """Run a command in a forked process, which ends at a point; return its exit code."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    points, code = Points(stop), 1
+    code = 1
+
+    def end(passed):
+        # As SIGKILL does: without any cleanup.
+        if passed == stop:
+            os._exit(KILLED)
+
     try:
-        with open(said, "w") as output:  # noqa: PTH123
+        with Points(end) as points, open(said, "w") as output:  # noqa: PTH123
             os.dup2(output.fileno(), 1)
             os.dup2(output.fileno(), 2)
-        main(words)
+            main(words)
     except SystemExit as error:
         code = int(error.code or 0)
     finally:
         Path(os.environ["POINTS"]).write_text(str(points.passed))
         os._exit(code)
+
+
+def run_here(words, said="/dev/null"):
+    """Run a command in this process; return its exit code."""
+    shown = sys.stdout, sys.stderr
+    try:
+        with open(said, "w") as output:  # noqa: PTH123
+            sys.stdout = sys.stderr = output
+            main(words)
+    except SystemExit as error:
+        return int(error.code or 0)
+    finally:
+        sys.stdout, sys.stderr = shown
+    return 1
 
 
 def main(words):
@@ -119,25 +152,46 @@ def result_of(work):
     return weights, history, predictions, files, contents(work, but={"m"})
 
 
-def kill_everywhere(words, again, *, count, seed):
-    """Kill a command at some points, or at all, and repeat it; return the points, and what was wrong."""
+def restore(folder, kept):
+    """Give a folder what was kept of it."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.copytree(kept, folder, dirs_exist_ok=True)
+
+
+def kill_everywhere(words, again, *, count, part, seed, here):
+    """Kill a command at some points, or at all of a part, and repeat it; return points and what was wrong."""
     work, scratch = Path.cwd(), Path(tempfile.gettempdir())
     before = shutil.copytree(work, scratch.parent / "before")
-    said = scratch.parent / "said"
-    if code := run(words, said=said):
+    said, kept = scratch.parent / "said", scratch.parent / "kept"
+
+    def keep(passed):
+        shutil.copytree(work, kept / f"{passed}/work")
+        shutil.copytree(scratch, kept / f"{passed}/scratch")
+
+    if here:
+        with Points(keep) as counted:
+            code = run_here(words, said=said)
+        passed = counted.passed
+    else:
+        code = run(words, said=said)
+        passed = int(Path(os.environ["POINTS"]).read_text())
+    if code:
         return [], [f"undisturbed: {code}, {said.read_text()}"]
     whole = result_of(work)
-    points = range(1, int(Path(os.environ["POINTS"]).read_text()) + 1)
+    points = range(1, passed + 1)
     chance = random.Random(seed)  # noqa: S311 no secret
-    stops = sorted(chance.sample(points, min(count, len(points)))) if count else list(points)
+    stops = sorted(chance.sample(points, min(count, len(points)))) if count else list(points)[slice(*part)]
     wrong = []
     for stop in stops:
-        for path in work.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        shutil.copytree(before, work, dirs_exist_ok=True)
-        if (code := run(words, stop)) != KILLED:
-            wrong.append(f"{stop}: it ended with {code}")
-        if code := run(again, said=said):
+        if here:
+            restore(work, kept / f"{stop}/work")
+            restore(scratch, kept / f"{stop}/scratch")
+        else:
+            restore(work, before)
+            if (code := run(words, stop)) != KILLED:
+                wrong.append(f"{stop}: it ended with {code}")
+        if code := (run_here if here else run)(again, said=said):
             wrong.append(f"{stop}: {code}, {said.read_text()}")
         elif result_of(work) != whole:
             wrong.append(f"{stop}: other results: {sorted(contents(work))}")
@@ -152,16 +206,12 @@ def drive(request):
     asked = json.loads(request)
     if asked.pop("streams"):
         memory.WORKING_FACTOR = 10**9
-    prepare = asked.pop("prepare")
-    # JAX does not survive a fork.
-    if "jax" not in asked["words"]:
-        with open(os.devnull, "w") as nowhere:  # noqa: PTH123
-            sys.stdout, shown = nowhere, sys.stdout
-            with contextlib.suppress(SystemExit):
-                main(prepare)
-            sys.stdout = shown
-    else:
-        run(prepare)
+    asked["here"] = "jax" in asked["words"]
+    if asked["here"]:
+        # The process that wrote what a command finds is this one.
+        files._is_dead = lambda _: True
+    if run_here(asked.pop("prepare")):
+        sys.exit("the first training failed")
     if not asked.pop("keep"):
         shutil.rmtree("m")
     stops, wrong = kill_everywhere(**asked)

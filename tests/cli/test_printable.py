@@ -1,7 +1,10 @@
 """No name in a table, a file or an option controls the terminal, in what any command prints."""
 
 import io
+import os
 import re
+import shutil
+import subprocess
 import unicodedata
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from batchprop.cli import play_command
 from batchprop.cli.console import make_console
 from batchprop.cli.progress import pass_progress, progress
 from batchprop.cli.terminal import printable
+from batchprop.report.format import INVISIBLE, join_command
 from batchprop.tabular import EpochSummary
 from tests.cli.commands import QUICK, run
 
@@ -163,3 +167,23 @@ def test_commands_print_by_one_function_and_one_console():
         name for name, line in found if "console.print(" not in line and "out.print(" not in line
     } <= allowed
     assert all("printable(" in line for name, line in found if name == "app.py")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_a_printed_command_is_seen_and_gives_the_shell_every_word():
+    words = [
+        FILE_NAME,
+        "".join(INVISIBLE),
+        "a b",
+        "it's \\x41\x1b",
+        "é'ü",
+        "",
+        "\x07f",
+        "\udcff\udc80.csv",
+        "$HOME\n",
+    ]
+    pasted = f"printf '%s\\0' {join_command(words)}"
+    check(pasted)
+    assert printable(pasted) == pasted
+    heard = subprocess.run(["bash", "-c", pasted], capture_output=True, check=True).stdout
+    assert heard.split(b"\0")[:-1] == [os.fsencode(word) for word in words]

@@ -361,3 +361,14 @@ def test_source_without_a_target_is_refused() -> None:
 
     with pytest.raises(InputError, match="the table has no target: name its column"):
         estimator("single").fit(Blind(np.zeros((3, 1)), np.zeros(3)))
+
+
+def test_chunks_of_no_rows_change_nothing() -> None:
+    X, y = table("multiclass")
+    none, first, second = (X[:0], y[:0]), (X[:20], y[:20]), (X[20:], y[20:])
+
+    def fit(*chunks: Any) -> Any:
+        return estimator("multiclass", engine="numpy").fit(lambda: iter(chunks))
+
+    plain, gappy = fit(first, second), fit(none, first, none, none, second, none)
+    assert all(np.array_equal(*pair) for pair in zip(plain.coefs_, gappy.coefs_, strict=True))

@@ -126,6 +126,8 @@ FACTS = [
     (*NOW, "best_score", ...), (*NOW, "best_score", None), (*NOW, "plateau_rate", 0.1),
     (*NOW, "best_layers", 3), (*NOW, "n_no_improve", -1), (*NOW, "best_iteration", 0.5),
     (*NOW, "best_score", "good"), (*NOW, "rewinds", 0.5), (*NOW, "ended", 1),
+    (*NOW, "history", "loss_curve", [0.5]), (*NOW, "epochs", [[20, 0.1]]), (*NOW, "progress", "epochs", 2),
+    (*NOW, "rows_seen", 7), (*NOW, "best_iteration", 99), ("fingerprint", "momentum", "\n"),
     (*NOW, "rng_state", 7), (*NOW, "rng_state", {"bit_generator": "PCG64"}),
     (*NOW, "rng_state", {"bit_generator": "MT19937", "state": {}}),
 ]  # fmt: skip

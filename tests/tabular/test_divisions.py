@@ -35,14 +35,19 @@ TABLE: dict[str, list[Any]] = {
 }
 
 
-def write_divided(folder, cuts, group_rows):
-    """Write the table in files that end at these rows, each with the types of its own values."""
+def write_divided(folder, cuts, group_rows, *, empty_groups=False):
+    """Write the table in files that end at these rows, each with the types of its own values.
+
+    Equal ends give files of no rows; there may be row groups of none, too.
+    """
     bounds = [0, *sorted(cuts), ROWS]
     for old in folder.glob("*.parquet"):
         old.unlink()
     for i, (start, stop) in enumerate(pairwise(bounds)):
         part = pa.table({name: pa.array(values[start:stop]) for name, values in TABLE.items()})
-        pa.parquet.write_table(part, folder / f"part-{i}.parquet", row_group_size=group_rows)
+        with pa.parquet.ParquetWriter(folder / f"part-{i}.parquet", part.schema) as file:
+            for rows in (part[:0], part, part[:0]) if empty_groups else (part,):
+                file.write_table(rows, row_group_size=group_rows)
     return folder
 
 
@@ -60,17 +65,22 @@ def whole(tmp_path_factory):
 
 @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    cuts=st.sets(st.integers(1, ROWS - 1), max_size=4),
+    cuts=st.lists(st.integers(0, ROWS), max_size=4),
     group_rows=st.integers(5, ROWS),
     block_rows=st.integers(5, ROWS),
+    empty_groups=st.booleans(),
 )
-@example(cuts={1, 2, ROWS - 1}, group_rows=29, block_rows=11)
-def test_any_division_is_the_same_table(whole, tmp_path, monkeypatch, cuts, group_rows, block_rows):
+@example(cuts=[1, 2, ROWS - 1], group_rows=29, block_rows=11, empty_groups=False)
+@example(cuts=[0, 0, 30, 30, ROWS], group_rows=29, block_rows=1000, empty_groups=True)
+def test_any_division_is_the_same_table(
+    whole, tmp_path, monkeypatch, cuts, group_rows, block_rows, empty_groups
+):
     frame, columns, features, model, answers = whole
-    folder = write_divided(tmp_path, cuts, group_rows)
+    folder = write_divided(tmp_path, cuts, group_rows, empty_groups=empty_groups)
     pd.testing.assert_frame_equal(read_tables(folder).frame, frame)
     with scan(folder, "y") as table:
-        fitted = fit_streaming(table.iter_frames(rows=block_rows), target="y")
+        blocks = (part for block in table.iter_frames(rows=block_rows) for part in (block[:0], block))
+        fitted = fit_streaming(blocks, target="y")
         assert fitted.columns == columns
         encoded = [
             block.X
@@ -79,6 +89,7 @@ def test_any_division_is_the_same_table(whole, tmp_path, monkeypatch, cuts, grou
                 partition, block_rows
             )
         ]
+        encoded.append(QuickEncoder(fitted.encoder.steps).transform(frame[:0]))
     assert np.array_equal(np.concatenate(encoded), features)
     monkeypatch.setattr(predictions, "MAX_BLOCK_ROWS", block_rows)
     predicted = model.predict(folder, proba=True)

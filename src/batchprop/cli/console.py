@@ -1,6 +1,5 @@
 """The output of `batchprop train`: the data, the network, how training ended, the scores."""
 
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +16,7 @@ from rich.text import Text
 from batchprop.cli.options import as_option_names
 from batchprop.cli.terminal import printable
 from batchprop.data.standard_input import STDIN
-from batchprop.report.format import format_score
+from batchprop.report.format import format_score, join_command
 from batchprop.tabular.cross_validation import CrossValidation
 from batchprop.tabular.options import TrainOptions, to_words
 from batchprop.tabular.result import TrainingResult
@@ -200,6 +199,6 @@ def show_saved(out: Console, result: TrainingResult, folder: Path, files: Sequen
         options = to_words(replace(result.options, resume=True))
         again = ["batchprop", "train", *map(str, tables), *options, "--out", str(folder)]
         rows = ", with the same rows on standard input" if STDIN in tables else ""
-        out.print(f"Resume with: {shlex.join(again)}{rows}", soft_wrap=True)
+        out.print(f"Resume with: {join_command(again)}{rows}", soft_wrap=True)
     if words := predict_words(folder, result):
-        out.print(f"Predict with: {shlex.join(words)}", soft_wrap=True)
+        out.print(f"Predict with: {join_command(words)}", soft_wrap=True)

@@ -7,12 +7,14 @@ import typer
 
 from batchprop.cli.extras import require_tables
 from batchprop.cli.options import (
+    check_safe_csv,
     check_suffix,
     check_target_given,
     option,
     own_argument,
     own_option,
     parse_values,
+    safe_csv_option,
     with_parameters,
 )
 from batchprop.tabular.options import TrainOptions
@@ -65,10 +67,18 @@ _OUTPUT = "What comes out"
         help="Draw every row as a point, by the network's predictions for it.",
         panel=_OUTPUT,
     ),
+    safe_csv_option(panel=_OUTPUT),
     own_option("force", bool, False, "--force", help="Replace those files.", panel=_OUTPUT),
 )
 def examine(
-    *, data: Path | None, top: int, out: Path | None, data_map: Path | None, force: bool, **values: Any
+    *,
+    data: Path | None,
+    top: int,
+    out: Path | None,
+    data_map: Path | None,
+    safe_csv: bool,
+    force: bool,
+    **values: Any,
 ) -> None:
     """Find the rows of a table whose target looks wrong: mislabelled classes, or numbers far off.
 
@@ -91,7 +101,8 @@ def examine(
         from batchprop.cli.examine_command import IMAGE_SUFFIXES, ExamineFiles, examine_command
         from batchprop.tabular.predictions import OUTPUT_DELIMITERS
     check_suffix("--out", out, tuple(OUTPUT_DELIMITERS))
+    check_safe_csv(out, safe_csv=safe_csv)
     if data_map is not None:
         check_suffix("--map", data_map, IMAGE_SUFFIXES)
-    files = ExamineFiles(data, out, data_map, force)
+    files = ExamineFiles(data, out, data_map, safe_csv, force)
     raise typer.Exit(examine_command(options, files, top=top, tenth=tenth))

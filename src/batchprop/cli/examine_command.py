@@ -51,11 +51,20 @@ class ExamineResult:
 
 
 class ExamineFiles(NamedTuple):
-    """The table (None: the digits), the file of all rows, the map or None, and whether to replace them."""
+    """The table (None: the digits), the file of all rows, the map or None, and how to write them.
+
+    Attributes:
+        table: None for the digits.
+        out: the file of all rows.
+        data_map: or None.
+        safe_csv: whether CSV is written such that no spreadsheet runs its text.
+        force: whether to replace existing files.
+    """
 
     table: Path | None
     out: Path
     data_map: Path | None
+    safe_csv: bool
     force: bool
 
 
@@ -88,7 +97,7 @@ def examine_command(options: TrainOptions, files: ExamineFiles, *, top: int, ten
         _show_end(console, result)
         _show_rows(console, result.rows, table.target.task, top)
         with write_errors(out):
-            write(result.rows, part)
+            write(result.rows, part, safe_csv=files.safe_csv)
         if data_map is not None and picture is not None:
             with write_errors(data_map):
                 _draw_map(result.rows, table.target.task, f"{table.name}: {table.target.name}", picture)

@@ -80,6 +80,15 @@ def own_option(
     return _parameter(name, Annotated[kind, info], value)
 
 
+def safe_csv_option(panel: str = "") -> inspect.Parameter:
+    """Return the parameter of a command that writes text of a table as CSV."""
+    explained = (
+        "Put an apostrophe before text that a spreadsheet would run: =, +, -, @, a tab or the end of a "
+        "line at its start. Numbers stay numbers."
+    )
+    return own_option("safe_csv", bool, False, "--safe-csv", help=explained, panel=panel)
+
+
 def own_argument(
     name: str, kind: Any, value: Any = inspect.Parameter.empty, **fields: Any
 ) -> inspect.Parameter:
@@ -150,6 +159,16 @@ def check_suffix(option: str, path: Path, suffixes: tuple[str, ...], what: str =
     """
     if path.suffix.lower() not in suffixes:
         raise ParameterError(f"{option} {path} names no {what}: end it in {', '.join(suffixes)}")
+
+
+def check_safe_csv(out: Path, *, safe_csv: bool) -> None:
+    """Check that a file to be written for spreadsheets is CSV.
+
+    Raises:
+        ParameterError: it is not.
+    """
+    if safe_csv and out.suffix.lower() == ".parquet":
+        raise ParameterError(f"--safe-csv is for CSV, and {out} is none: leave it out, or end --out in .csv")
 
 
 _NAMES = "|".join(sorted((*option_table(), *_OWN), key=len, reverse=True))

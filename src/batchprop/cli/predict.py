@@ -5,10 +5,12 @@ from pathlib import Path
 from batchprop.cli.extras import require_tables
 from batchprop.cli.options import (
     TABLES_HELP,
+    check_safe_csv,
     check_suffix,
     option,
     own_argument,
     own_option,
+    safe_csv_option,
     with_parameters,
 )
 from batchprop.cli.terminal import echo
@@ -58,14 +60,7 @@ cat flowers.csv | batchprop predict flowers-model -
     own_option(
         "number", bool, False, "--number", help="Begin each line with the row's number, 1 for the first row."
     ),
-    own_option(
-        "safe_csv",
-        bool,
-        False,
-        "--safe-csv",
-        help="Put an apostrophe before text that a spreadsheet would run: =, +, -, @, a tab or the end of a "
-        "line at its start. Numbers stay numbers.",
-    ),
+    safe_csv_option(),
     option(
         "memory",
         help="The memory that predicting may take, as 4GB; a larger table is predicted in parts.",
@@ -117,7 +112,6 @@ def predict(
         to_stdout(model, options)
         return
     check_suffix("--out", out, tuple(OUTPUT_DELIMITERS))
-    if safe_csv and not OUTPUT_DELIMITERS[out.suffix.lower()]:
-        raise ParameterError(f"--safe-csv is for CSV, and {out} is none: leave it out, or end --out in .csv")
+    check_safe_csv(out, safe_csv=safe_csv)
     count = to_file(model, options, out, force=force)
     echo(f"{count:,} predictions in {out}")

@@ -5,8 +5,7 @@ from typing import Any
 
 import typer
 
-# Letters and marks by their class, of which nothing is seen: fillers, joiners and separators of scripts.
-_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+from batchprop.report.format import INVISIBLE
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -22,13 +21,13 @@ def printable(text: str, *, keep: str = "") -> str:
     >>> printable("caf\u00e9 \x1b]52;c;aGk=\x07 \u202etxt.exe", keep="\n")
     'café \\x1b]52;c;aGk=\\x07 \\u202etxt.exe'
     """
-    if text.isprintable() and _INVISIBLE.isdisjoint(text):
+    if text.isprintable() and INVISIBLE.isdisjoint(text):
         return text
     return "".join(map(_show, text)) if not keep else "".join(c if c in keep else _show(c) for c in text)
 
 
 def _show(letter: str) -> str:
-    seen = letter.isprintable() and letter not in _INVISIBLE
+    seen = letter.isprintable() and letter not in INVISIBLE
     return letter if seen else ascii(letter)[1:-1]
 
 

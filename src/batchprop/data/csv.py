@@ -35,6 +35,9 @@ Result = TypeVar("Result")
 LINE = "line"
 """The column of a read table that holds on which line each row begins; the others are called 0, 1, ..."""
 
+THREADED_BYTES = 1 << 20
+"""Above so many bytes the columns of some rows are parsed by several threads."""
+
 INDEX = "Unnamed: 0"
 """The first column if it has no name: the index of a table that pandas wrote, which reads it by this name."""
 
@@ -97,7 +100,7 @@ class CsvFile:
         try:
             table = pyarrow.csv.read_csv(
                 pa.BufferReader(header),
-                read_options=pyarrow.csv.ReadOptions(block_size=len(header) + 1),
+                read_options=pyarrow.csv.ReadOptions(block_size=len(header) + 1, use_threads=False),
                 parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             )
         except pa.ArrowInvalid as error:
@@ -419,11 +422,13 @@ def parse(
     Raises:
         pa.ArrowInvalid: such a row, or a field that does not convert.
     """
-    # Only a single thread numbers the rows that it hands to on_invalid.
+    # Only a single thread numbers the rows that it hands to on_invalid. A thread of pyarrow that still holds
+    # bytes of Python's while the process ends, as after an error in a small table, might abort it.
+    threads = on_invalid is None and len(content) > THREADED_BYTES
     return pyarrow.csv.read_csv(
         pa.BufferReader(content),
         read_options=pyarrow.csv.ReadOptions(
-            column_names=labels, block_size=len(content) + 1, use_threads=on_invalid is None
+            column_names=labels, block_size=len(content) + 1, use_threads=threads
         ),
         parse_options=pyarrow.csv.ParseOptions(
             delimiter=delimiter, newlines_in_values=True, invalid_row_handler=on_invalid

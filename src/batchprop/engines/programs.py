@@ -2,7 +2,8 @@
 
 JAX keeps a program for as long as the function that it was compiled for. On a processor each takes about 60
 memory maps and several megabytes, and Linux allows a process 65,530 maps: some hundred fits of different
-shapes ended the process. Here each shape has a function of its own, and dropping it frees its program.
+shapes ended the process. Here each shape has a function of its own, and dropping it frees its program. What
+JAX has traced of its own functions, as ``jnp.where``, stays in a cache without a bound, until it is cleared.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ MAX_PROGRAMS = 64
 MAX_MAPS_SHARE = 0.5
 """The share of the memory maps that Linux allows a process, above which half of the programs are dropped."""
 
+MAX_TRACED = 2000
+"""After how many new programs JAX's caches are cleared, those of the caller's programs too."""
+
 _MAPS, _MAPS_ALLOWED = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
 
 
@@ -32,6 +36,7 @@ class ProgramCache:
     def __init__(self) -> None:
         self._programs: OrderedDict[Hashable, Callable[..., Any]] = OrderedDict()
         self._lock = Lock()
+        self._traced = 0
 
     def __len__(self) -> int:
         return len(self._programs)
@@ -43,6 +48,13 @@ class ProgramCache:
             if program is not None:
                 self._programs.move_to_end(key)
                 return program
+            self._traced += 1
+            if self._traced >= MAX_TRACED:
+                # The programs kept would be compiled again in any case.
+                self._programs.clear()
+                clear_caches: Callable[[], None] = jax.clear_caches
+                clear_caches()
+                self._traced = 0
             self._drop(len(self._programs) + 1 - MAX_PROGRAMS)
             if _maps_share() > MAX_MAPS_SHARE:
                 self._drop(len(self._programs) // 2)

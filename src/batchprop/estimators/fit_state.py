@@ -243,7 +243,29 @@ def from_plain(plain: Any, template: FitState) -> FitState:
         )
     if any((getattr(state, name) is None) != (getattr(template, name) is None) for name in optional):
         raise ValueError("it stops, or slows down, by another rule")
+    _check_history(state, template)
     return state
+
+
+def _check_history(state: FitState, template: FitState) -> None:
+    """Check that the curves tell of as many epochs as the state, after those of earlier fits."""
+    epochs, seen = len(state.epochs), sum(rows for rows, _ in state.epochs)
+    if state.progress.epochs != epochs:
+        raise ValueError(f"it is after epoch {state.progress.epochs:.3g}, and tells of {epochs}")
+    if state.rows_seen != template.rows_seen + seen:
+        raise ValueError(f"it has seen {state.rows_seen:.3g} rows, and its epochs {seen:.3g}")
+    for name, curve in state.history._asdict().items():
+        begun = getattr(template.history, name)
+        if curve is None and begun is None:
+            continue
+        lengths = {len(begun or ()) + epochs}
+        if begun and name.startswith("validation"):
+            # A fit without validation rows leaves the curves of earlier fits as they are.
+            lengths.add(len(begun))
+        if curve is None or begun is None or len(curve) not in lengths:
+            raise ValueError(f"its {name} is not that of {epochs} epochs")
+    if state.best_iteration > len(state.history.loss_curve):
+        raise ValueError(f"its best epoch, {state.best_iteration:.3g}, is yet to come")
 
 
 def _read(hint: Any, plain: Any, like: Mapping[str, Any]) -> Any:

@@ -1,6 +1,11 @@
-"""Numbers, durations and counts as reports and the command line write them."""
+"""Numbers, durations, counts and commands as reports and the command line write them."""
 
 import math
+import shlex
+from collections.abc import Iterable
+
+INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+"""Letters and marks by their class, of which nothing is seen: fillers, joiners and separators of scripts."""
 
 _WHOLE_FROM, _POWERS_BELOW, _POWERS_FROM = 1e3, 1e-4, 1e15
 _DIGITS, _SPREAD_DIGITS, _EXACT_DIGITS = 6, 5, 17
@@ -85,3 +90,30 @@ def count_epochs(epochs: int) -> str:
     ('1 epoch', '1,200 epochs')
     """
     return "1 epoch" if epochs == 1 else f"{epochs:,} epochs"
+
+
+def join_command(words: Iterable[str]) -> str:
+    r"""Join words to a command to paste into a shell: all of it is seen, and every word arrives as it is.
+
+    What is not seen, or would control the terminal, is escaped as bash and zsh read it, in ``$'...'``.
+
+    >>> print(join_command(["batchprop", "predict", "a model", "it's\x1b.csv"]))
+    batchprop predict 'a model' $'it\'s\x1b.csv'
+    """
+    return " ".join(map(_quote, words))
+
+
+def _quote(word: str) -> str:
+    if word.isprintable() and INVISIBLE.isdisjoint(word):
+        return shlex.quote(word)
+    return f"$'{''.join(map(_escape, word))}'"
+
+
+def _escape(letter: str) -> str:
+    if letter in "'\\":
+        return f"\\{letter}"
+    if letter.isascii() and letter.isprintable():
+        return letter
+    # Names of files that are not UTF-8 have their bytes as surrogates.
+    errors = "surrogateescape" if "\udc80" <= letter <= "\udcff" else "surrogatepass"
+    return "".join(f"\\x{byte:02x}" for byte in letter.encode("utf-8", errors))

@@ -38,6 +38,9 @@ def encode_features(features: ColumnTransformer, columns: pd.DataFrame) -> Featu
     """
     places = features.output_indices_
     encoded = np.empty((len(columns), max(place.stop for place in places.values())), np.float32)
+    if not len(columns):
+        # scikit-learn refuses a block without rows.
+        return encoded
     for name, part, names in features.transformers_:
         if isinstance(part, OneHotEncoder):
             _encode_words(part, columns[names], encoded[:, places[name]])

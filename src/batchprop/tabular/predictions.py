@@ -486,7 +486,7 @@ class _RowGroups:
         self._file.write_table(together, row_group_size=2 * _ROW_GROUP_ROWS)
 
 
-def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a table to a file in the format of its suffix."""
-    with prediction_writer(path) as add:
+def write(table: pd.DataFrame, path: Path, *, safe_csv: bool = False) -> None:
+    """Write a table to a file in the format of its suffix; for ``safe_csv`` see ``prediction_writer``."""
+    with prediction_writer(path, safe_csv=safe_csv) as add:
         add(table)

@@ -1,7 +1,6 @@
 """A training in words and tables: its data, how it ended, settings, versions, files."""
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from batchprop.report.format import (
     format_number,
     format_significant,
     format_target,
+    join_command,
 )
 from batchprop.report.page import Section, Table
 from batchprop.tabular.fit import Split
@@ -162,7 +162,7 @@ def files_section(folder: Path, result: TrainingResult) -> Section:
     if words := predict_words(folder, result):
         next_steps["Predictions"] = words
     files = FILES | ({SKIPPED: "the rows that were left out, and why"} if result.table.skipped else {})
-    commands = tuple((what, shlex.join(words)) for what, words in next_steps.items())
+    commands = tuple((what, join_command(words)) for what, words in next_steps.items())
     tables = (
         Table(f"In the folder {folder}", ("file", "what it is"), tuple(files.items())),
         Table("Next steps", ("for", "run"), commands),

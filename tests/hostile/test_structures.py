@@ -1,0 +1,28 @@
+"""Some cases of the search by altered structures, the same ones in every run."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from fuzz.structures import Search
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(("kind", "cases"), [("checkpoint", 60), ("model", 8)])
+def test_altered_content_with_valid_checksums_is_refused_or_used_rightly(
+    kind: str, cases: int, tmp_path: Path
+) -> None:
+    search = Search(kind, tmp_path)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        search.files.write(search.files.parts)
+        search.files.check()
+        wrong = {case: told for case in range(cases) if (told := search.run(case)) is not None}
+    assert wrong == {}
+    assert search.refused > cases // 4
