@@ -70,7 +70,7 @@ def read_groups(column: pd.Series, rules: TextRules = USUAL) -> npt.NDArray[np.o
     >>> read_groups(pd.Series([7.0, 8.0], name="house")).tolist()
     ['7', '8']
     """
-    column = clean(column, rules)
+    column = clean(column, rules, labels=True)
     _check_known(column, "group", "give each row a group")
     return np.asarray(cast_column(column, "category", rules=rules), dtype=object)
 

@@ -16,6 +16,7 @@ from batchprop.errors import DataError, format_value
 from batchprop.tabular.dtypes import SECONDS, TRUTH, is_scalar, to_seconds
 from batchprop.tabular.spelling import (
     DECIMALS,
+    IN_SECONDS,
     PLAIN,
     SPELLINGS,
     ZONED,
@@ -147,7 +148,7 @@ class ColumnStats:
 
 
 def _compute_stats(name: str, column: pd.Series, wanted: str | None, rules: TextRules) -> ColumnStats:
-    column = clean(column, rules)
+    column = clean(column, rules, labels=wanted == "text" and not is_text(column))
     present = column.dropna()
     rows, missing = len(column), len(column) - len(present)
     if present.empty:
@@ -160,7 +161,7 @@ def _compute_stats(name: str, column: pd.Series, wanted: str | None, rules: Text
     if wanted == "text":
         value_type = "text"
     elif types.is_timedelta64_dtype(present):
-        present, value_type, stored, reading = to_seconds(present), "numbers", SECONDS, "in seconds"
+        present, value_type, stored, reading = to_seconds(present), "numbers", SECONDS, IN_SECONDS
     elif value_type == "dates":
         stored = ZONED if present.dt.tz is not None else ""
     elif value_type == "text":

@@ -77,11 +77,14 @@ class Spelling:
 
 
 _Y4 = r"(?P<y>\d{4})"
+IN_SECONDS = "in seconds"
+"""How times of day and durations are read."""
+
 _SIGNS = "[./-]"
 SPELLINGS = {
     "point": Spelling("number", _number(r"\.", ","), "a number like 1,234.5"),
     "comma": Spelling("number", _number(",", r"\."), "a number like 1.234,5", "',' before the decimals"),
-    SECONDS: Spelling("number", f"^{_DAYS}{_TIME_OF_DAY}$", "a time like 10:30", "in seconds"),
+    SECONDS: Spelling("number", f"^{_DAYS}{_TIME_OF_DAY}$", "a time like 10:30", IN_SECONDS),
     "iso": Spelling("date", r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}(?::\d{2}.*)?)?$", "a date like 2020-02-29"),
     "yearfirst": Spelling("date", f"^{_Y4}{_SIGNS}{_MONTH}{_SIGNS}{_DAY}{_TIME}$", "a date like 2020/02/29"),
     "dayfirst": Spelling(
@@ -327,13 +330,19 @@ def _to_time(words: dict[str, pd.Series]) -> pd.Series:
     return pd.to_timedelta((3600 * hour + 60 * minute + second).where(valid), unit="s")
 
 
-def is_date_text(words: pd.Series) -> bool:
-    """Whether all words, none of them missing, are dates such as 2020-02-29T10:30.
+def spells_moments(words: pd.Series) -> tuple[bool, bool]:
+    """Return whether all words, none of them missing, are dates, and whether all are times or durations.
 
-    >>> is_date_text(pd.Series(["2020-02-29"])), is_date_text(pd.Series(["2021-02-29"]))
-    (True, False)
+    >>> (
+    ...     spells_moments(pd.Series(["2020-02-29", "2020-03-01"])),
+    ...     spells_moments(pd.Series(["10:30"])),
+    ... )
+    ((True, False), (False, True))
     """
-    return bool(parse(words, "iso").notna().all())
+    dates, times = SpellingCandidates("date"), SpellingCandidates(f"number:{SECONDS}")
+    for candidates in (dates, times):
+        candidates.narrow(words)
+    return bool(dates.parsed), bool(times.parsed)
 
 
 class SpellingCandidates:

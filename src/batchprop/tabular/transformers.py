@@ -276,7 +276,7 @@ def cast_column(
     """
     if kind not in PLAIN and is_text(column):
         return _cast_words(column, kind, rules)
-    column = clean(column, rules)
+    column = clean(column, rules, labels=kind == "category")
     key, unit = split_spelling(spelling or "")
     if types.is_timedelta64_dtype(column):
         if kind in {"number", "date"} and key != SECONDS:
