@@ -210,7 +210,12 @@ def test_labels_are_the_same_words_from_every_source(tmp_path):
     frame = pd.DataFrame({"x": np.arange(24) / 2, "y": words})
     frame.to_csv(tmp_path / "t.csv", index=False)
     frame.to_parquet(tmp_path / "t.parquet", index=False)
-    sources = [(tmp_path / "t.csv",), (tmp_path / "t.parquet",), frame, frame.astype({"y": "category"})]
+    sources: list[Any] = [
+        (tmp_path / "t.csv",),
+        (tmp_path / "t.parquet",),
+        frame,
+        frame.astype({"y": "category"}),
+    ]
     targets = [load_training_table(source, TrainOptions(target="y")).target for source in sources]
     assert [target.values.tolist() for target in targets] == [words] * 4
     reading = "'1' and '1.0' as 2 classes: spell them in one way if they are one"

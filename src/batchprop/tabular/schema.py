@@ -18,6 +18,7 @@ from batchprop.tabular.spelling import (
     DECIMALS,
     IN_SECONDS,
     PLAIN,
+    SEVERAL_UNITS,
     SPELLINGS,
     ZONED,
     SpellingCandidates,
@@ -38,6 +39,7 @@ _MOSTLY_DISTINCT = 0.95
 _MOSTLY_NUMBERS = 0.9
 _FEW_ROWS = 20
 _FEW_WORDS = 3
+_MAX_SHOWN = 40
 _NESTED = {np.ndarray: "lists", list: "lists", dict: "records", bytes: "bytes"}
 _KEY_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|key|index)$|[a-z]I[dD]$", re.ASCII)
 # The names that pandas gives to an index without a name, in CSV and in Parquet files.
@@ -279,7 +281,7 @@ def classify_column(stats: ColumnStats) -> ColumnSchema:
     kind, note = _unusable(stats) or _kind(stats)
     if kind != "left out" and stats.type is not None and kind != _KINDS[stats.type.partition(":")[0]]:
         such = (
-            f", such as {stats.other!r:.40}" if stats.other is not None and "date" not in stats.type else ""
+            f", such as {_quote(stats.other)}" if stats.other is not None and "date" not in stats.type else ""
         )
         raise DataError(
             f"the column {stats.name!r} holds {_PLURALS[kind]}{such}, and is to be read as {stats.type}: "
@@ -300,7 +302,13 @@ def _make_warning(stats: ColumnStats) -> str:
     ):
         return ""
     are = "is no number" if others == 1 else "are no numbers"
-    return f"{others:,} of its {stats.present:,} values {are}, {stats.other!r:.40} first"
+    return f"{others:,} of its {stats.present:,} values {are}, {_quote(stats.other)} first"
+
+
+def _quote(word: str | None) -> str:
+    """Return a word in quotes, shortened within them."""
+    word = str(word)
+    return repr(word if len(word) <= _MAX_SHOWN else f"{word[: _MAX_SHOWN - 3]}...")
 
 
 def _unusable(stats: ColumnStats) -> tuple[ColumnType, str] | None:
@@ -326,6 +334,10 @@ def _names_rows(stats: ColumnStats) -> tuple[ColumnType, str] | None:
         return "left out", "the index of the rows"
     if not _is_identifier(stats):
         return None
+    if stats.reading.startswith(SEVERAL_UNITS):
+        return "left out", stats.reading
+    if stats.value_type == "text" and stats.numerals >= _MOSTLY_NUMBERS * stats.present:
+        return "left out", "numbers with other words among them"
     if stats.words > _FEW_WORDS:
         return "left out", f"sentences, {stats.words:.0f} words on average"
     return "left out", "names the rows, like an id"

@@ -541,6 +541,13 @@ class TargetAccumulator:
         if words is None or not self.rows:
             return
         self._refuse_moments()
+        if self.task == "classification" and not words.numbers:
+            return
+        if self.task != "classification" and not words.numbers and (units := self._candidates.mixed_units):
+            raise DataError(
+                f"the target {self.name!r} holds {units}: give all of them one, or use task='classification' "
+                "if they name classes"
+            )
         spelling = self._spelling
         if spelling is None or (self.task == "classification" and spelling != _PLAIN):
             return

@@ -38,7 +38,7 @@ from batchprop.tabular.roles import (
     read_groups,
     read_times,
     read_weights,
-    weight_unit,
+    unit_of_weights,
 )
 from batchprop.tabular.schema import ColumnSchema, infer_schema, is_read_as_text, to_numbers
 from batchprop.tabular.spelling import clean, is_text
@@ -372,7 +372,7 @@ def _with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOpti
     weights, groups = table.weights, table.groups
     if options.weights is not None:
         tested = read_weights(test.frame[options.weights], options.text_rules, spelling)
-        weights = np.concatenate([weights, tested / weight_unit(tested)])
+        weights = np.concatenate([weights, tested / unit_of_weights(tested)])
     if options.group is not None and groups is not None:
         groups = np.concatenate([groups, read_groups(test.frame[options.group], options.text_rules)])
         check_groups_apart(groups[:n_train], groups[n_train:], options.group)
@@ -579,7 +579,7 @@ def _make_table(
     if weights is not None:
         counted = get_column(frame, weights, "weights column")
         counts = read_weights(counted, rules, wanted=options.column_types.get(weights))
-        counts = counts / weight_unit(counts)
+        counts = counts / unit_of_weights(counts)
     # Rows without a target cannot be trained on or scored.
     known = column.notna().to_numpy()
     wanted = read_target(column[known], options.given_task, from_text=from_text, rules=rules)

@@ -66,7 +66,7 @@ class UnseenCounter:
         """
         notes = []
         for name, count in self._counts.items():
-            examples = self._examples[name]
+            examples = ["missing" if word == MISSING else word for word in self._examples[name]]
             shown = ", ".join(examples[:_SHOWN]) + (", ..." if len(examples) > _SHOWN else "")
             hold, of = ("holds a value", "row") if self._rows == 1 else ("hold values", "rows")
             notes.append(f"{name}: {count:,} of {self._rows:,} {of} {hold} not seen in training ({shown})")
