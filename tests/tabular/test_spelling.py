@@ -108,6 +108,19 @@ def test_what_is_no_number_and_no_date_stays_text(case):
     assert infer_schema(words.to_frame())[0].kind == "category"
 
 
+@pytest.mark.parametrize("odd", ["soon", "5 Jan 2020", "2020-02-31"])
+def test_dates_with_a_few_other_words_are_never_like_an_id(odd):
+    days = pd.Series([*pd.date_range("2020-01-01", periods=30).strftime("%Y-%m-%d"), odd], name="x")
+    for column, kind in ((days, "left out"), (pd.concat([days] * 2, ignore_index=True), "category")):
+        tally = ColumnAccumulator("x", MemoryBudget.split(1))
+        for start in range(0, len(column), 7):
+            tally.add(column.iloc[start : start + 7])
+        for schema in (infer_schema(column.to_frame())[0], tally.column()):
+            assert schema.kind == kind
+            assert schema.reading.startswith("mostly dates, but not all in one spelling")
+            assert schema.note in (schema.reading, "31 values")
+
+
 @pytest.mark.parametrize(
     ("words", "units"),
     [

@@ -17,6 +17,7 @@ from batchprop.tabular.dtypes import SECONDS, TRUTH, is_scalar, to_seconds
 from batchprop.tabular.spelling import (
     DECIMALS,
     IN_SECONDS,
+    MOSTLY_DATES,
     PLAIN,
     SEVERAL_UNITS,
     SPELLINGS,
@@ -334,7 +335,7 @@ def _names_rows(stats: ColumnStats) -> tuple[ColumnType, str] | None:
         return "left out", "the index of the rows"
     if not _is_identifier(stats):
         return None
-    if stats.reading.startswith(SEVERAL_UNITS):
+    if stats.reading.startswith((SEVERAL_UNITS, MOSTLY_DATES)):
         return "left out", stats.reading
     if stats.value_type == "text" and stats.numerals >= _MOSTLY_NUMBERS * stats.present:
         return "left out", "numbers with other words among them"

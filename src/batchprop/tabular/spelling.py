@@ -21,6 +21,7 @@ from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.dtypes import SECONDS, TRUTH, simplify_column, to_seconds
 
+_MOSTLY = 0.9
 _HEAD = 64  # words that are tried before all: most columns of words fit no spelling
 _MINUS = ("[−–]", "-")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -89,6 +90,7 @@ _Y4 = r"(?P<y>\d{4})"
 IN_SECONDS = "in seconds"
 """How times of day and durations are read."""
 IN_MONTHS, IN_QUARTERS = "the first day of each month", "the first day of each quarter"
+MOSTLY_DATES = "mostly dates, but not all in one spelling"
 SEVERAL_UNITS = "numbers of several units"
 _QUARTER = "[Qq](?P<q>[1-4])"
 _DIGITS = {ord(zero) + i: str(i) for zero in "٠۰０" for i in range(10)}
@@ -439,6 +441,8 @@ class SpellingCandidates:
         self._inferred, self._rules = infer or kind is None, rules
         self._code: str | None = None
         self._mixed = ""
+        # The same few words, whether a column comes at once or in blocks.
+        self._first_words, self._n_first = list[str](), 0
         self._all_digits = True
 
     def narrow(self, words: pd.Series) -> None:
@@ -447,6 +451,9 @@ class SpellingCandidates:
         among_numbers = self._rules.among_numbers
         head = [word for word in words.iloc[:_HEAD] if word not in among_numbers]
         head = [re.sub(*_MINUS, word.translate(_OTHER_SIGNS)) for word in head]
+        first = words.iloc[: _HEAD - self._n_first]
+        self._n_first += len(first)
+        self._first_words += first[~first.isin(among_numbers)].tolist()
         self.parsed = {key: part for key, part in self.parsed.items() if all(map(_FITS[key], head))}
         if not self.parsed:
             self._all_digits = False
@@ -572,7 +579,9 @@ class SpellingCandidates:
     def describe(self, spelling: str | None) -> str:
         """Return what is special about the spelling of the column, for people; "" if nothing is."""
         if spelling is None:
-            return f"codes with leading zeros, such as {self._code}" if self._are_codes else self._mixed
+            if self._are_codes:
+                return f"codes with leading zeros, such as {self._code}"
+            return self._mixed or self._describe_dates()
         of = SPELLINGS[spelling]
         between = sorted(self._separators - {"," if spelling == "comma" else "."})
         # Several kinds of blanks are told as one.
@@ -589,6 +598,17 @@ class SpellingCandidates:
             other = "between thousands" if "." in self._separators else "before the decimals"
             hint = f"; if it stands {other}, give --decimal , (in Python decimal=',')"
         return ", ".join([*parts, *filter(None, [of.note]), *units, *gaps]) + hint
+
+    def _describe_dates(self) -> str:
+        """Say that the first words are mostly dates, with one that is none, or of another spelling; or ""."""
+        words, dates = self._first_words, [key for key, of in SPELLINGS.items() if of.kind == "date"]
+        fits = {key: [_FITS[key](word) is not None for word in words] for key in dates}
+        n_dates = sum(map(any, zip(*fits.values(), strict=True)))
+        if n_dates < max(1, _MOSTLY * len(words)):
+            return ""
+        most = max(fits.values(), key=sum)
+        odd = f", such as {words[most.index(False)]!r:.40}" if False in most else ""
+        return f"{MOSTLY_DATES}{odd}"
 
 
 def shown_spelling(words: pd.Series, kind: str, rules: TextRules) -> str:
