@@ -33,6 +33,7 @@ from batchprop.tabular import (
 )
 from batchprop.tabular.persistence import MODEL
 from batchprop.tabular.predictions import predict_frame, to_csv, write
+from batchprop.tabular.target_statistics import infer_target
 from batchprop.tabular.training_table import load, load_training_table
 
 ROWS = 24
@@ -223,6 +224,13 @@ def test_labels_are_the_same_words_from_every_source(tmp_path):
     for name in ("t.csv", "t.parquet"):
         spec, read = streamed(tmp_path / name, from_text=name == "t.csv")
         assert (read.tolist(), spec.reading) == (words, reading)
+
+
+def test_typed_numbers_are_those_of_a_spelled_target():
+    column = pd.Series([f"{i},000.5" for i in range(1, 40)], name="y")
+    spec = infer_target(column, None, from_text=True)
+    assert (spec.task, spec.spelling) == ("regression", "point")
+    assert spec.read(pd.Series([5.5])).tolist() == [5.5]
 
 
 @pytest.mark.parametrize(

@@ -280,7 +280,7 @@ def parse_numbers(words: pd.Series, rules: TextRules = USUAL) -> Floats | None:
 
 
 def number_candidates(rules: TextRules = USUAL, kind: str = "number") -> SpellingCandidates:
-    """Return the ways to write the numbers of a target, such as 1,200.00 or 12 %; times of day are labels."""
+    """Return the ways to write the numbers of a target, such as 1,200.00 or 12 %; times of day are none."""
     candidates = SpellingCandidates(kind, rules=rules)
     candidates.parsed.pop(SECONDS, None)
     return candidates

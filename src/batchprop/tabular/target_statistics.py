@@ -167,7 +167,7 @@ class TargetSpec:
         if self.classes is None:
             numbers = (
                 self._read_spelled(column, values)
-                if self.spelling
+                if self.spelling and values.dtype.kind in "OU"
                 else read_numbers(column, values, self.rules)
             )
             check_largest(_max_abs(numbers), self.name)
@@ -194,7 +194,8 @@ class TargetSpec:
             values if values.dtype == object else values.astype(str).astype(object)
         )
         words, (exact, by_number) = list(map(str, distinct)), self._labels_by_word
-        numbers = by_number if by_number and group_by_number(words) else {}
+        # Most blocks hold no other words, and need not be parsed.
+        numbers = by_number if not exact.keys() >= {*words} and group_by_number(words) else {}
         labels = [
             exact[word] if word in exact else numbers.get(Decimal(word), word) if numbers else word
             for word in words

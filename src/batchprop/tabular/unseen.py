@@ -60,9 +60,9 @@ class UnseenCounter:
         >>> pets = pd.DataFrame({"kind": ["cat", "dog"] * 20, "fur": [0.5, 1.0] * 20})
         >>> pipeline = train_table(pets, target="fur", epochs=1).pipeline
         >>> counter = UnseenCounter(pipeline)
-        >>> counter.add(pd.DataFrame({"kind": ["cat", "eel", "elk"]}))
+        >>> counter.add(pd.DataFrame({"kind": ["cat", "eel", MISSING]}))
         >>> counter.notes()
-        ['kind: 2 of 3 rows hold values not seen in training (eel, elk)']
+        ['kind: 2 of 3 rows hold values not seen in training (eel, missing)']
         """
         notes = []
         for name, count in self._counts.items():
