@@ -72,7 +72,11 @@ class _Line(NamedTuple):
 
 def _count_fields(row: bytes, delimiter: str) -> int:
     # A longer row may hold a field beyond the limit of the module csv.
-    return len(next(csv.reader([row[:_MAX_HEAD].decode(errors="replace")], delimiter=delimiter), ()))
+    fields = csv.reader([row[:_MAX_HEAD].decode(errors="replace")], delimiter=delimiter)
+    try:
+        return len(next(fields, ()))
+    except csv.Error:  # a return within a field
+        return 1
 
 
 class CsvFile:
