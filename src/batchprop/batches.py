@@ -84,13 +84,15 @@ def rescale_weights(weights: NDArray[np.floating]) -> NDArray[np.float64]:
     return in_float64 if _is_ordinary(largest) else in_float64 / largest
 
 
-def weight_unit(largest: NDArray[np.float64] | float) -> NDArray[np.float64]:
+def weight_unit(
+    largest: NDArray[np.float64] | float, ordinary: float = ORDINARY_WEIGHT
+) -> NDArray[np.float64]:
     """Return the unit of weights by their largest: itself where it is far from 1, else 1; elementwise."""
-    return np.where(_is_ordinary(largest), 1.0, largest)
+    return np.where(_is_ordinary(largest, ordinary), 1.0, largest)
 
 
-def _is_ordinary(largest: Any) -> Any:
-    return (largest == 0) | ((largest >= 1 / ORDINARY_WEIGHT) & (largest <= ORDINARY_WEIGHT))
+def _is_ordinary(largest: Any, ordinary: float = ORDINARY_WEIGHT) -> Any:
+    return (largest == 0) | ((largest >= 1 / ordinary) & (largest <= ordinary))
 
 
 def take_columns(X: Any, rows: Indices) -> Array:

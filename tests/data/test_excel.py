@@ -44,8 +44,8 @@ def test_cells_are_read_as_typed(tmp_path):
     assert frame["share"].tolist() == [0.5, 1.0]
     assert frame["sold"].tolist() == [True, False]
     assert frame["seen"].tolist() == [pd.Timestamp("2020-02-29"), pd.Timestamp("2020-02-29 12:00:01")]
-    assert frame["open"].tolist()[0] == 5400
-    assert frame["at"].tolist()[0] == 108_000
+    assert frame["open"].tolist()[0] == pd.Timedelta(seconds=5400)
+    assert frame["at"].tolist()[0] == pd.Timedelta(seconds=108_000)
     assert frame["mixed"].tolist() == ["1", "a"]
 
 

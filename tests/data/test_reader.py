@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from batchprop.data.memory import table_bytes
-from batchprop.data.reader import read_table, read_tables
+from batchprop.data.reader import read_file, read_table, read_tables
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError, ParameterError
 
@@ -156,16 +156,54 @@ def test_the_types_of_arrow_become_numbers_text_dates_and_booleans(tmp_path):
     )
     frame = read_table(path)
     kinds = {name: str(dtype) for name, dtype in frame.dtypes.items()}
-    assert kinds["number"] == kinds["half"] == kinds["span"] == "float64"
-    assert frame["seconds"].tolist() == [1, 2]
+    assert kinds["number"] == kinds["half"] == "float64"
+    assert frame["seconds"].tolist() == [pd.Timedelta(seconds=1), pd.Timedelta(seconds=2)]
+    assert frame["span"].dropna().tolist() == [pd.Timedelta(days=1)]
     assert re.match("datetime64", kinds["day"])
     assert re.match("datetime64", kinds["old"])
-    assert frame["time"].tolist() == [3600.0, 7200.0]
+    assert frame["time"].tolist() == [pd.Timedelta(hours=1), pd.Timedelta(hours=2)]
     assert kinds["flag"] == "boolean"
     assert frame["nothing"].isna().all()
     assert frame["code"].tolist() == ["007", "012"]
     assert frame["text"].iloc[0] == "x"
     assert pd.api.types.is_string_dtype(frame["large"])
+
+
+@pytest.mark.parametrize(
+    "text", ["sep=;\na;b\n1;x\n", '\ufeff"sep=|"\r\na|b\r\n1|x\r\n', "SEP=\t\na\tb\n1\tx"]
+)
+def test_a_first_line_that_names_the_separator_is_heeded(text, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(text, newline="")
+    whole = read_file(path)
+    assert whole.frame.to_dict("list") == {"a": [1], "b": ["x"]}
+    assert whole.row_numbers.tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "what", "line"),
+    [
+        ("Sales 2023\na,b\n1,2\n", "Sales 2023", "title", 2),
+        ("\nSales 2023\n\na;b;c\n1;2;3\n", "Sales 2023", "title", 4),
+        ("Sales 2023,,\na,b,c\n1,2,3\n", "Sales 2023,,", "title", 2),
+        ("# made, today, by x\na,b\n1,2\n", "# made, today, by x", "comment", 2),
+    ],
+)
+def test_a_line_above_the_names_is_refused_with_its_number(text, first, what, line, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(DataError) as error:
+        read_table(path)
+    assert f"line {line - 1 - (line == 4)}: {first!r} looks like a {what}, as line {line} holds" in str(
+        error.value
+    )
+
+
+@pytest.mark.parametrize("text", ["#a,b\n1,2\n", "a\n1;2\n3;4\n", ",a\n0,2\n", 'a\n"1,2"\n'])
+def test_names_above_rows_are_names(text, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    assert len(read_table(path)) > 0
 
 
 def test_quoted_fields_may_contain_line_breaks_quotes_and_delimiters(tmp_path):

@@ -1,6 +1,7 @@
 """Labels come back as the table spells them, numbers with their digits: any format, at once or streamed."""
 
 import csv
+import datetime as dt
 import io
 from decimal import Decimal
 from typing import Any
@@ -32,6 +33,7 @@ from batchprop.tabular import (
 )
 from batchprop.tabular.persistence import MODEL
 from batchprop.tabular.predictions import predict_frame, to_csv, write
+from batchprop.tabular.target_statistics import infer_target
 from batchprop.tabular.training_table import load, load_training_table
 
 ROWS = 24
@@ -191,14 +193,58 @@ def spoken(words, task=None):
 
 def test_words_of_a_csv_target_say_what_it_is():
     assert spoken(["1", "2"] * 9) == ("classification", [1, 2])
-    assert spoken(["1", "1.0", "2"] * 9) == ("classification", [1, 2])
+    assert spoken(["1", "1.0", "1e3", "-0", "0"] * 9) == ("classification", ["-0", "0", "1", "1.0", "1e3"])
     assert spoken(["1.0", "2.0"] * 9) == ("classification", ["1.0", "2.0"])
     assert spoken(["0.50", "0.25"] * 9) == ("regression", [0.25, 0.5])
-    assert spoken(["0.50", "0.5", "0.25"] * 9, "classification") == ("classification", ["0.25", "0.5"])
+    assert spoken(["0.50", "0.5", "0.25"] * 9, "classification") == (
+        "classification",
+        ["0.25", "0.5", "0.50"],
+    )
     assert spoken(["007", "7"] * 9) == ("classification", ["007", "7"])
     assert spoken(["None"] * 9) == ("classification", ["None"])
     assert spoken(["007", "7"] * 9, "regression") == ("regression", [7])
     assert spoken([str(10**19 + i) for i in (1, 2)] * 9)[1] == [str(10**19 + 1), str(10**19 + 2)]
+
+
+def test_labels_are_the_same_words_from_every_source(tmp_path):
+    words = ["1", "1.0", "1e3", "-0"] * 6
+    frame = pd.DataFrame({"x": np.arange(24) / 2, "y": words})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet", index=False)
+    sources: list[Any] = [
+        (tmp_path / "t.csv",),
+        (tmp_path / "t.parquet",),
+        frame,
+        frame.astype({"y": "category"}),
+    ]
+    targets = [load_training_table(source, TrainOptions(target="y")).target for source in sources]
+    assert [target.values.tolist() for target in targets] == [words] * 4
+    reading = "'1' and '1.0' as 2 classes: spell them in one way if they are one"
+    assert {target.reading for target in targets} == {reading}
+    for name in ("t.csv", "t.parquet"):
+        spec, read = streamed(tmp_path / name, from_text=name == "t.csv")
+        assert (read.tolist(), spec.reading) == (words, reading)
+
+
+def test_typed_numbers_are_those_of_a_spelled_target():
+    column = pd.Series([f"{i},000.5" for i in range(1, 40)], name="y")
+    spec = infer_target(column, None, from_text=True)
+    assert (spec.task, spec.spelling) == ("regression", "point")
+    assert spec.read(pd.Series([5.5])).tolist() == [5.5]
+
+
+@pytest.mark.parametrize(
+    ("trained", "tested"),
+    [(["1", "2"], ["1.0", "2.0"]), (["1.0", "2.0"], [1, 2]), ([1, 2], ["1", "2"]), ([1, 2], [1.0, 2.0])],
+)
+def test_labels_of_test_rows_are_those_of_equal_numbers(trained, tested, tmp_path):
+    for name, labels in (("train.csv", trained), ("test.parquet", tested)):
+        frame = pd.DataFrame({"x": np.arange(24) / 2, "y": labels * 12})
+        frame.to_csv(tmp_path / name) if name == "train.csv" else frame.to_parquet(tmp_path / name)
+    options = TrainOptions(target="y", test=(tmp_path / "test.parquet",))
+    values = load_training_table((tmp_path / "train.csv",), options).target.values.tolist()
+    assert values[24:] == values[:24]
+    assert [*map(str, values[:2])] == [*map(str, trained)]
 
 
 @pytest.mark.parametrize(
@@ -206,6 +252,8 @@ def test_words_of_a_csv_target_say_what_it_is():
     [
         ([str(10**20 + i) for i in range(30)], "whole numbers of more than 64 bits, .*: use task="),
         (["2020-01-01", "2020-01-02"] * 9, "holds dates"),
+        (["31/12/2020", "30/11/2020"] * 9, "holds dates: .* as numbers, such as the days since one of them"),
+        (["10:30", "1 days 11:00:00"] * 9, "holds times of day or durations: .* as numbers, such as seconds"),
         (["1.5", "inf"] * 9, "holds inf in row 2"),
     ],
 )
@@ -221,7 +269,8 @@ def test_unusable_words_are_an_error(words, message):
         ([{"a": 1}] * 9, "the target 'y' holds records"),
         ([b"a", b"\xff"] * 9, "holds bytes that are no UTF-8 text in row 2"),
         ([1, "1"] * 9, r"holds values such as .*: make all of them text, or all numbers"),
-        (pd.to_timedelta(["1D", "2D"] * 9), "holds timedelta64"),
+        (pd.to_timedelta(["1D", "2D"] * 9), "holds times of day or durations"),
+        ([dt.time(1), dt.time(2)] * 9, "holds times of day or durations"),
     ],
 )
 def test_unusable_values_are_an_error(values, message):

@@ -19,6 +19,7 @@ from batchprop.errors import DataError, ParameterError
 from batchprop.tabular import TrainOptions, fit_streaming, train_table
 from batchprop.tabular.frames import as_pandas
 from batchprop.tabular.options import make_options, to_words
+from batchprop.tabular.roles import read_groups
 from batchprop.tabular.training_table import load_training_table
 from batchprop.tabular.transformers import make_preprocessor
 
@@ -308,6 +309,12 @@ def test_long_decimals_and_ids_with_gaps_keep_their_digits(tmp_path):
         kept = as_pandas(model.predict(source, keep=["id", "y"]), ["id"])
         assert kept["y"].tolist() == [*map(str, labels)]
         assert [int(i) for i in kept["id"][1:]] == ids[1:]
+    longer = pd.Series([10**20 + i % 2 for i in range(40)], dtype=object)
+    frame = pd.DataFrame({"x": np.arange(40.0) % 7, "id": longer, "y": longer})
+    read = load_training_table(frame, TrainOptions(target="y", type=("id=text",)))
+    assert read.classes.tolist() == [str(10**20), str(10**20 + 1)]
+    assert (read.columns[1].kind, read.columns[1].note) == ("category", "2 values")
+    assert read_groups(longer.rename("g")).tolist()[:2] == read.classes.tolist()
     prices = [Decimal(10**12) + Decimal(i) / 8 for i in range(40)]
     column = pa.array(prices, pa.decimal128(30, 3))
     table = pa.table({"x": range(40), "y": column})

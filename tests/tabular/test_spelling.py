@@ -1,5 +1,6 @@
 """Numbers and dates in text are read as people write them, from every source, in training and prediction."""
 
+import re
 import shutil
 from copy import deepcopy
 from functools import partial
@@ -15,12 +16,14 @@ from hypothesis import strategies as st
 from batchprop.data.reader import read_table
 from batchprop.data.text_rules import TextRules
 from batchprop.errors import DataError, UnseenValueWarning
-from batchprop.tabular import fit_streaming, load_model, train_table
+from batchprop.tabular import TrainOptions, fit_streaming, load_model, train_table
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import make_options
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.soundness import validate_model
+from batchprop.tabular.statistics import ColumnAccumulator, MemoryBudget
 from batchprop.tabular.streaming import scan_table
+from batchprop.tabular.target_statistics import read_target
 from batchprop.tabular.training_table import load_training_table
 from batchprop.tabular.transformers import cast_column, make_preprocessor
 
@@ -89,6 +92,10 @@ STAYS_TEXT = {
     "two units": ["$5", "€6", "$7"],
     "some percentages": ["5%", "6", "7%"],
     "two separators": ["1,234 567", "1,234", "2"],
+    "two units in one": ["$5%", "$6%", "$7%"],
+    "a fraction": ["1/2", "3/4", "5/6"],
+    "a number and a street": ["3/1200", "5/1300", "7/1400"],
+    "no quarter": ["Q5 2023", "Q1 2023", "Q2 2023"],
     "a unit of measure": ["5 kg", "6 kg", "7 kg"],
     "groups of one": ["12,3,4", "1,1", "2"],
     "no date": ["31/02/2020", "01/13/2020", "05/06/2020"],
@@ -99,6 +106,79 @@ STAYS_TEXT = {
 def test_what_is_no_number_and_no_date_stays_text(case):
     words = pd.Series(STAYS_TEXT[case] * 10, name="x")
     assert infer_schema(words.to_frame())[0].kind == "category"
+
+
+@pytest.mark.parametrize("odd", ["soon", "5 Jan 2020", "2020-02-31"])
+def test_dates_with_a_few_other_words_are_never_like_an_id(odd):
+    days = pd.Series([*pd.date_range("2020-01-01", periods=30).strftime("%Y-%m-%d"), odd], name="x")
+    for column, kind in ((days, "left out"), (pd.concat([days] * 2, ignore_index=True), "category")):
+        tally = ColumnAccumulator("x", MemoryBudget.split(1))
+        for start in range(0, len(column), 7):
+            tally.add(column.iloc[start : start + 7])
+        for schema in (infer_schema(column.to_frame())[0], tally.column()):
+            assert schema.kind == kind
+            assert schema.reading.startswith("mostly dates, but not all in one spelling")
+            assert schema.note in (schema.reading, "31 values")
+
+
+@pytest.mark.parametrize(
+    ("words", "units"),
+    [
+        (["$5", "€6"], "$ and €"),
+        (["5%", "6"], "% and none"),
+        (["$5%"], "$ with %"),
+        (["5%", "$6"], "% and $"),
+    ],
+)
+def test_numbers_of_several_units_are_words_and_said_so(words, units):
+    reading = f"numbers of several units, such as {units}"
+    numbers = pd.Series([word.replace(word.strip("$€%"), str(i)) for i in range(20) for word in words])
+    for column, kind in ((pd.Series(words * 9 + ["7$"]), "category"), (numbers, "left out")):
+        tally = ColumnAccumulator("x", MemoryBudget.split(1))
+        for start in range(0, len(column), 5):
+            tally.add(column.iloc[start : start + 5])
+        for schema in (infer_schema(column.to_frame("x"))[0], tally.column()):
+            assert schema.kind == kind
+            assert schema.reading.startswith("numbers of several units, such as ")
+            assert "like an id" not in schema.note
+    assert infer_schema(numbers.to_frame("x"))[0].note == reading
+    with pytest.raises(DataError, match=f"holds {re.escape(reading)}: give all of them one, or use task="):
+        read_target(numbers.rename("x"))
+    assert read_target(pd.Series(words * 9, name="x"), "classification").values.tolist() == words * 9
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "values"),
+    [
+        (["$5", "USD 6", "7 US$", "$8 USD"], "number", [5, 6, 7, 8]),
+        (["€5", "6 EUR"], "number", [5, 6]),
+        (["A$5", "AUD 6"], "number", [5, 6]),
+        (["5‰", "7 ‰"], "number", [5, 7]),
+        (["٣٫٥", "٤"], "number", [3.5, 4]),
+        (["１２", "３．５"], "number", [12, 3.5]),
+        (["1.2e3", "5"], "number", [1200, 5]),
+        (["2023年02月05日", "2023年3月6日"], "date", ["2023-02-05", "2023-03-06"]),
+        (["2023. 2. 5.", "2023. 12. 31."], "date", ["2023-02-05", "2023-12-31"]),
+        (["9. 5. 2021", "31. 12. 2021"], "date", ["2021-05-09", "2021-12-31"]),
+        (["Feb 2023", "March 2023"], "date", ["2023-02-01", "2023-03-01"]),
+        (["2023-02", "2023-11"], "date", ["2023-02-01", "2023-11-01"]),
+        (["02/2023", "11/2023"], "date", ["2023-02-01", "2023-11-01"]),
+        (["20230505T000000Z", "20230506T120000Z"], "date", ["2023-05-05", "2023-05-06 12:00"]),
+        (["5-May-2021", "6-Jun-2021"], "date", ["2021-05-05", "2021-06-06"]),
+        (["May 5th, 2021", "June 1st, 2021"], "date", ["2021-05-05", "2021-06-01"]),
+        (["Fri, 5 May 2021", "Sat, 6 May 2021"], "date", ["2021-05-05", "2021-05-06"]),
+        (["Q1 2023", "Q3 2023"], "date", ["2023-01-01", "2023-07-01"]),
+        (["2023Q1", "2023-Q4"], "date", ["2023-01-01", "2023-10-01"]),
+    ],
+)
+def test_numbers_and_dates_as_people_write_them(words, kind, values, tmp_path):
+    frame = pd.DataFrame({"x": words * 6, "y": np.arange(6 * len(words)) % 2})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    for source in (frame, (tmp_path / "t.csv",)):
+        table = load_training_table(source, TrainOptions(target="y"))
+        assert table.columns[0].kind == kind
+        read = cast_column(table.frame["x"], kind, table.columns[0].spelling)[: len(words)]
+        assert read.tolist() == (values if kind == "number" else [*map(pd.Timestamp, values)])
 
 
 def test_a_number_that_begins_with_0_has_no_thousands():

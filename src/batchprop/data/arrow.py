@@ -1,4 +1,4 @@
-"""Arrow's many types reduced to numbers, text, dates and booleans; tables of them as data frames."""
+"""Arrow's many types reduced to numbers, text, dates, durations and booleans; tables as data frames."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 from batchprop.errors import DataError, did_you_mean, join_truncated
 
 _INT64_DIGITS, _FLOAT64_DIGITS = 18, 15
-_UNITS_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
 def map_columns(table: pa.Table, function: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> pa.Table:
@@ -22,7 +21,10 @@ def map_columns(table: pa.Table, function: Callable[[pa.ChunkedArray], pa.Chunke
 
 
 def simplify(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Reduce a column's type to numbers, text, dates or booleans; leave nested values as they are."""
+    """Reduce a column's type to numbers, text, dates, durations or booleans; leave nested values as they are.
+
+    A time of day becomes the duration since midnight.
+    """
     kind = column.type
     if pa.types.is_dictionary(kind):
         return simplify(_cast_or_refuse(column, kind.value_type))
@@ -32,10 +34,8 @@ def simplify(column: pa.ChunkedArray) -> pa.ChunkedArray:
             return pc.cast(column, pa.int64())
         # By their digits: Arrow's own cast makes 1234567.89 a neighbour of the number that text gives.
         return pc.cast(pc.cast(column, pa.string()), pa.float64())
-    if pa.types.is_time(kind) or pa.types.is_duration(kind):
-        is_time = pa.types.is_time(kind)
-        counts = pc.cast(column, pa.time64("ns")) if is_time else column
-        return _to_seconds(counts, _UNITS_PER_SECOND[counts.type.unit])
+    if pa.types.is_time(kind):
+        return pc.cast(pc.cast(pc.cast(column, pa.time64("ns")), pa.int64()), pa.duration("ns"))
     # UTC keeps the instant; another zone cannot represent the first and last hours of the range.
     has_zone = pa.types.is_timestamp(kind) and kind.tz is not None
     if has_zone or pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):
@@ -82,11 +82,6 @@ def _cast_or_refuse(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArr
 def simplified_type(kind: pa.DataType) -> pa.DataType:
     """Return the type that ``simplify`` gives a column of this type."""
     return simplify(pa.chunked_array([], type=kind)).type
-
-
-def _to_seconds(counts: pa.ChunkedArray, unit: float) -> pa.ChunkedArray:
-    # Counts beyond 2⁵³ are rounded, as every number is before it enters a network.
-    return pc.divide(pc.cast(pc.cast(counts, pa.int64()), pa.float64(), safe=False), unit)
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Files of text as one table, in bounded memory: read once to find what its columns are, then as those."""
 
+import csv
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from batchprop.data.csv_splitter import CsvBlock, UnclosedQuote, iter_csv_blocks
+from batchprop.data.csv_splitter import CsvBlock, UnclosedQuote, iter_csv_blocks, read_separator_line
 from batchprop.data.csv_types import (
     RAW,
     CsvType,
@@ -31,6 +32,10 @@ from batchprop.data.weights import has_no_weight
 from batchprop.errors import DataError, did_you_mean
 
 Result = TypeVar("Result")
+
+_FEW = 2
+_MAX_HEAD = 1 << 16
+_HEAD = 4  # the names and the first rows, which tell a title from names
 
 LINE = "line"
 """The column of a read table that holds on which line each row begins; the others are called 0, 1, ..."""
@@ -61,6 +66,22 @@ class CsvRows(NamedTuple):
         return CsvRows(b"".join(kept), begins, self.lines[~wrong])
 
 
+class _Line(NamedTuple):
+    """A line of a file, and its number, counted from 1."""
+
+    content: bytes
+    line: int
+
+
+def _count_fields(row: bytes, delimiter: str) -> int:
+    # A longer row may hold a field beyond the limit of the module csv.
+    fields = csv.reader([row[:_MAX_HEAD].decode(errors="replace")], delimiter=delimiter)
+    try:
+        return len(next(fields, ()))
+    except csv.Error:  # a return within a field
+        return 1
+
+
 class CsvFile:
     """A file of text: the names of its columns, and its rows, some at a time.
 
@@ -73,34 +94,64 @@ class CsvFile:
 
     def __init__(self, path: Path, delimiter: str | None = None) -> None:
         self.path = path
+        delimiter = delimiter or read_separator_line(path)
         self.delimiter = delimiter or DELIMITERS[file_suffix(path)]
-        header = self._read_header()
+        header, *more = self._read_head()
         names = self._split_names(header, self.delimiter)
         if delimiter is None and len(names) == 1:
             others = [each for each in SEPARATORS if len(self._split_names(header, each)) > 1]
             if len(others) == 1:
                 self.delimiter = others[0]
                 names = self._split_names(header, self.delimiter)
+        self._refuse_title(names, header, more)
         self.names = check_names(names, path)
 
-    def _read_header(self) -> bytes:
+    def _read_head(self) -> list["_Line"]:
+        """Return the line of the names, and the first rows below it."""
         for block in iter_csv_blocks(self.path, self.delimiter, self._refuse_quote):
-            begins, _ = block.starts()
+            begins, lines = block.starts()
             if len(begins):
-                header = block.content[: begins[1] if len(begins) > 1 else None]
-                check_text(self.path, header, block.line)
-                check_width(1 + header.count(self.delimiter.encode()), self.path)
-                return header.rstrip(b"\r\n") + b"\n"  # what pyarrow takes for names ends with a line
+                ends = [*begins[1:], len(block.content)][:_HEAD]
+                head = [block.content[begin:end] for begin, end in zip(begins[:_HEAD], ends, strict=True)]
+                check_text(self.path, head[0], block.line)
+                check_width(1 + head[0].count(self.delimiter.encode()), self.path)
+                # What pyarrow takes for names ends with a line.
+                return [
+                    _Line(row.rstrip(b"\r\n") + b"\n", line)
+                    for row, line in zip(head, lines[:_HEAD].tolist(), strict=True)
+                ]
         raise DataError(f"{self.path} holds only blank lines: it needs column names and rows")
 
     def _refuse_quote(self, broken: UnclosedQuote) -> None:
         raise DataError(f"{self.path}, line {broken.line}: {broken.reason}")
 
-    def _split_names(self, header: bytes, delimiter: str) -> list[str]:
+    def _refuse_title(self, names: Sequence[str], header: "_Line", more: Sequence["_Line"]) -> None:
+        """Refuse a first line that is a title or a comment, as the rows below hold more fields."""
+        is_comment = header.content.startswith(b"#")
+        is_alone = len(names) == 1 or (
+            len(names) > _FEW and names[0].strip() and not "".join(names[1:]).strip()
+        )
+        if not more or not (is_comment or is_alone):
+            return
+        for delimiter in dict.fromkeys((self.delimiter, *SEPARATORS)):
+            counts = {_count_fields(row.content, delimiter) for row in more}
+            fields = max(counts)
+            # Two parts between other separators may be a text: "red; green".
+            is_table = len(counts) == 1 and fields > (1 if delimiter == self.delimiter else _FEW)
+            if is_table and (len(names) != fields or not is_comment):
+                title = header.content.decode().strip()
+                raise DataError(
+                    f"{self.path}, line {header.line}: {title!r:.40} looks like a "
+                    f"{'comment' if is_comment else 'title'}, as line {more[0].line} holds {fields} fields: "
+                    "remove it, so that the names of the columns are in the first line"
+                )
+
+    def _split_names(self, header: "_Line", delimiter: str) -> list[str]:
+        content = header.content
         try:
             table = pyarrow.csv.read_csv(
-                pa.BufferReader(header),
-                read_options=pyarrow.csv.ReadOptions(block_size=len(header) + 1, use_threads=False),
+                pa.BufferReader(content),
+                read_options=pyarrow.csv.ReadOptions(block_size=len(content) + 1, use_threads=False),
                 parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             )
         except pa.ArrowInvalid as error:

@@ -15,6 +15,8 @@ from batchprop.errors import DataError
 BLOCK_BYTES = 1 << 22
 """Bytes that are read at a time."""
 
+_HINT_BYTES = 16
+
 MAX_ROW_BYTES = 1 << 26
 """Bytes of a row, at most: 64 MiB. What is longer is an open quote, or no table."""
 
@@ -22,6 +24,8 @@ _UNCLOSED_QUOTE = (
     "a quote opens a field here and is {}; close it behind the field, or write a quote that belongs to the "
     "text as two, in a field within quotes"
 )
+# The first line with which Excel writes and reads the separator of a file.
+_SEPARATOR_LINE = re.compile(rb"(?i:\"?sep=([^\r\n])\"?)(?:\r\n?|\n)")
 _LINE_FEED, _RETURN = b"\n"[0], b"\r"[0]
 
 
@@ -171,6 +175,8 @@ def iter_csv_blocks(
         content, line, last = file.read(BLOCK_BYTES), 1, False
         check_magic(path, content[:4])
         content = content.removeprefix(codecs.BOM_UTF8)
+        if (hint := _SEPARATOR_LINE.match(content)) is not None:
+            content, line = content[hint.end() :], line + 1
         while content:
             scan = scan_quotes(content, marks, line, last=last)
             end = _last_row_end(content, scan, last=last)
@@ -188,6 +194,13 @@ def iter_csv_blocks(
             more = b"" if last else file.read(max(BLOCK_BYTES, len(rest)))
             last = not more
             content = rest + more
+
+
+def read_separator_line(path: Path) -> str | None:
+    """Return the separator that a first line such as ``sep=;`` names; None without such a line."""
+    with open_decompressed(path) as file:
+        hint = _SEPARATOR_LINE.match(file.read(_HINT_BYTES).removeprefix(codecs.BOM_UTF8))
+    return None if hint is None else hint[1].decode("latin1")
 
 
 def _make_block(content: bytes, line: int, fields: list[tuple[int, int]]) -> CsvBlock:

@@ -148,12 +148,10 @@ def find_doubtful(table: pa.Table, content: bytes) -> list[str]:
         table: as pyarrow reads it.
         content: what it was read from.
     """
-    codes = _may_hold_codes(content)
-    return [
-        field.name
-        for field in table.schema
-        if pa.types.is_time(field.type) or (codes and field.type in {pa.int64(), pa.float64()})
-    ]
+    numbers = [field.name for field in table.schema if field.type in {pa.int64(), pa.float64()}]
+    # Only a table with numbers is looked through.
+    doubtful = set(numbers) if numbers and _may_hold_codes(content) else set()
+    return [field.name for field in table.schema if pa.types.is_time(field.type) or field.name in doubtful]
 
 
 def keep_text(table: pa.Table, text: pa.Table, doubtful: Collection[str]) -> pa.Table:

@@ -32,6 +32,7 @@ _BUFFER = 1 << 16
 _DICTIONARY_RATIO = 3  # approximate growth of a compressed dictionary
 _SCAN_ROWS = 1 << 16  # rows of one column scanned at a time
 _HEAD_BYTES = 1 << 20
+_UNITS = ("s", "ms", "us", "ns")
 _MAX_FOOTER = 2 * MAX_COLUMNS
 _REMEDY = "keep the columns that matter, or write it again with larger row groups"
 
@@ -460,10 +461,13 @@ def common_type(kind: pa.DataType, other: pa.DataType) -> pa.DataType | None:
         if pa.types.is_unsigned_integer(kind) and pa.types.is_unsigned_integer(other):
             return pa.uint64()
         return pa.float64()
-    if _is_date(kind) and _is_date(other) and getattr(kind, "tz", None) == getattr(other, "tz", None):
-        units = [each.unit for each in (kind, other) if pa.types.is_timestamp(each)]
-        return pa.timestamp(max(units, key=("s", "ms", "us", "ns").index), getattr(kind, "tz", None))
-    return None
+    are_durations = pa.types.is_duration(kind) and pa.types.is_duration(other)
+    zone = getattr(kind, "tz", None)
+    if not are_durations and not (_is_date(kind) and _is_date(other) and zone == getattr(other, "tz", None)):
+        return None
+    units = [each.unit for each in (kind, other) if not pa.types.is_date(each)]
+    unit = max(units, key=_UNITS.index, default="ms")
+    return pa.duration(unit) if are_durations else pa.timestamp(unit, zone)
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -488,5 +492,7 @@ def _describe_type(kind: pa.DataType, other: pa.DataType) -> str:
     if _is_date(kind):
         zone = "with" if getattr(kind, "tz", None) else "without"
         return f"dates {zone} a time zone" if _is_date(other) else "dates"
+    if pa.types.is_duration(kind):
+        return "times or durations"
     words = {pa.string(): "text", pa.bool_(): "true and false"}
     return words.get(kind, f"values of type {kind}")

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 BLOCK_ROWS = 16_384
 """The largest number of rows in a block."""
 
+_NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_duration)
+_UNITS_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _REMEDY = (
     "fit a preprocessor first (batchprop.tabular.fit_streaming), and read through it (scan.with_transform)"
 )
@@ -321,7 +323,7 @@ class TableScan:
     def _check_numeric(self, names: Sequence[str]) -> None:
         for name in names if self._preprocessor is None else ():
             kind = self._row_groups.types[name]
-            if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+            if not any(is_kind(kind) for is_kind in _NUMERIC):
                 raise DataError(
                     f"the column {name!r} of {self.files[0]} holds {kind}, not numbers: {_REMEDY}"
                 )
@@ -389,9 +391,13 @@ class TableScan:
 
 
 def _as_float_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
-    """Return a column of numbers or booleans as an array ``(n,)``, nan for a missing value."""
+    """Return a column of numbers, booleans or durations as an array ``(n,)``, nan for a missing value."""
     if pa.types.is_boolean(column.type):
         column = pc.cast(column, pa.uint8())
+    if pa.types.is_duration(column.type):
+        # In seconds; counts beyond 2⁵³ are rounded, as every number is before it enters a network.
+        counts = pc.cast(pc.cast(column, pa.int64()), pa.float64(), safe=False)
+        column = pc.divide(counts, _UNITS_PER_SECOND[column.type.unit])
     return np.asarray(column.to_numpy())
 
 

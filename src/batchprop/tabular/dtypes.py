@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from pandas.api import types
 
 from batchprop.data.arrow import simplify, simplify_exactly, to_pandas
@@ -33,7 +32,7 @@ def simplify_column(column: pd.Series, *, exact: bool = False) -> pd.Series:
 
     Args:
         column: of any type.
-        exact: make decimals that no number holds exactly text.
+        exact: make decimals and integers that no number holds exactly text.
 
     Raises:
         DataError: it holds complex numbers.
@@ -87,20 +86,27 @@ def _through_arrow(column: pd.Series, kind: str, *, exact: bool) -> pd.Series:
     except (pa.ArrowException, OverflowError, TypeError):
         if kind not in _NUMBERS:
             return column
-        # Numbers of more digits than Arrow holds.
-        array = pa.array([None if pd.isna(number) else float(number) for number in column], pa.float64())
+        array = _long_numbers(column, exact=exact)
     chunks = array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
-    values = to_pandas(pa.table({"": simplify_chunks(chunks, exact=exact)}))[""]
+    values = to_pandas(pa.table({"": simplify_exactly(chunks) if exact else simplify(chunks)}))[""]
     return pd.Series(values.array, column.index, name=column.name)
 
 
-def simplify_chunks(column: pa.ChunkedArray, *, exact: bool = False) -> pa.ChunkedArray:
-    """Reduce a column's Arrow type as ``data.arrow.simplify`` does, but keep durations; times become such."""
-    if pa.types.is_time(column.type):
-        return pc.cast(pc.cast(pc.cast(column, pa.time64("ns")), pa.int64()), pa.duration("ns"))
-    if pa.types.is_duration(column.type):
-        return column
-    return simplify_exactly(column) if exact else simplify(column)
+def _long_numbers(column: pd.Series, *, exact: bool) -> pa.Array:
+    """Return numbers of more digits than Arrow holds as floats, or exactly: as text, if not of 64 bits."""
+    numbers = [None if pd.isna(number) else number for number in column]
+    if not exact:
+        return pa.array([None if number is None else float(number) for number in numbers], pa.float64())
+    whole = [number for number in numbers if number is not None]
+    if all(isinstance(number, int) and 0 <= number < 1 << 64 for number in whole):
+        return pa.array(numbers, pa.uint64())
+    words = [number if number is None else _spell(number) for number in numbers]
+    return pa.array(words, pa.string())
+
+
+def _spell(number: Any) -> str:
+    # 7 and 7.0 among long numbers are one, as they are among others.
+    return str(int(number)) if isinstance(number, float) and number.is_integer() else str(number)
 
 
 def to_seconds(column: pd.Series) -> pd.Series:

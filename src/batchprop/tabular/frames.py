@@ -8,10 +8,9 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api.types import is_numeric_dtype
 
-from batchprop.data.arrow import map_columns, to_pandas
+from batchprop.data.arrow import map_columns, simplify, simplify_exactly, to_pandas
 from batchprop.data.frames import read_frame
 from batchprop.errors import DataError, format_value
-from batchprop.tabular.dtypes import simplify_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -52,10 +51,10 @@ def frame_to_pandas(frame: nw.DataFrame[Any], exact: Collection[str] = ()) -> pd
         if str(dtype) == "Object":
             raise DataError(f"column {name!r} holds Python objects: give numbers, text, dates or booleans")
     arrow = frame.to_arrow()
-    result = to_pandas(map_columns(arrow, simplify_chunks))
+    result = to_pandas(map_columns(arrow, simplify))
     for name in exact:
         if name in result and is_numeric_dtype(result[name]):
-            column = simplify_chunks(arrow[name], exact=True)
+            column = simplify_exactly(arrow[name])
             # With a missing value, pandas would make integers floats.
             result[name] = column.to_pandas(types_mapper=_INTEGERS.get if column.null_count else None)
     return result

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
+from batchprop.batches import weight_unit
 from batchprop.data.arrow import get_column
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
@@ -70,7 +71,7 @@ def read_groups(column: pd.Series, rules: TextRules = USUAL) -> npt.NDArray[np.o
     >>> read_groups(pd.Series([7.0, 8.0], name="house")).tolist()
     ['7', '8']
     """
-    column = clean(column, rules)
+    column = clean(column, rules, labels=True)
     _check_known(column, "group", "give each row a group")
     return np.asarray(cast_column(column, "category", rules=rules), dtype=object)
 
@@ -230,14 +231,14 @@ def read_weights(
     return weights
 
 
-def weight_unit(weights: npt.NDArray[np.float64]) -> float:
-    """Return the largest weight as the unit of all, where sums of such weights may overflow, else 1.
+def unit_of_weights(*blocks: npt.NDArray[np.float64]) -> float:
+    """Return the largest weight as the unit of all, where their sums may overflow or vanish, else 1.
 
-    >>> weight_unit(np.array([1e300, 1.0])), weight_unit(np.array([9.0]))
+    >>> unit_of_weights(np.array([1e300]), np.array([1.0])), unit_of_weights(np.array([9.0]))
     (1e+300, 1.0)
     """
-    largest = float(weights.max(initial=0.0))
-    return largest if largest > _MAX_PLAIN_WEIGHT else 1.0
+    largest = max((float(weights.max(initial=0.0)) for weights in blocks), default=0.0)
+    return float(weight_unit(largest, _MAX_PLAIN_WEIGHT))
 
 
 def _check_known(column: pd.Series, role: str, remedy: str) -> None:

@@ -16,7 +16,10 @@ from batchprop.errors import DataError, format_value
 from batchprop.tabular.dtypes import SECONDS, TRUTH, is_scalar, to_seconds
 from batchprop.tabular.spelling import (
     DECIMALS,
+    IN_SECONDS,
+    MOSTLY_DATES,
     PLAIN,
+    SEVERAL_UNITS,
     SPELLINGS,
     ZONED,
     SpellingCandidates,
@@ -37,6 +40,7 @@ _MOSTLY_DISTINCT = 0.95
 _MOSTLY_NUMBERS = 0.9
 _FEW_ROWS = 20
 _FEW_WORDS = 3
+_MAX_SHOWN = 40
 _NESTED = {np.ndarray: "lists", list: "lists", dict: "records", bytes: "bytes"}
 _KEY_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|key|index)$|[a-z]I[dD]$", re.ASCII)
 # The names that pandas gives to an index without a name, in CSV and in Parquet files.
@@ -147,7 +151,7 @@ class ColumnStats:
 
 
 def _compute_stats(name: str, column: pd.Series, wanted: str | None, rules: TextRules) -> ColumnStats:
-    column = clean(column, rules)
+    column = clean(column, rules, labels=wanted == "text" and not is_text(column))
     present = column.dropna()
     rows, missing = len(column), len(column) - len(present)
     if present.empty:
@@ -160,7 +164,7 @@ def _compute_stats(name: str, column: pd.Series, wanted: str | None, rules: Text
     if wanted == "text":
         value_type = "text"
     elif types.is_timedelta64_dtype(present):
-        present, value_type, stored, reading = to_seconds(present), "numbers", SECONDS, "in seconds"
+        present, value_type, stored, reading = to_seconds(present), "numbers", SECONDS, IN_SECONDS
     elif value_type == "dates":
         stored = ZONED if present.dt.tz is not None else ""
     elif value_type == "text":
@@ -278,7 +282,7 @@ def classify_column(stats: ColumnStats) -> ColumnSchema:
     kind, note = _unusable(stats) or _kind(stats)
     if kind != "left out" and stats.type is not None and kind != _KINDS[stats.type.partition(":")[0]]:
         such = (
-            f", such as {stats.other!r:.40}" if stats.other is not None and "date" not in stats.type else ""
+            f", such as {_quote(stats.other)}" if stats.other is not None and "date" not in stats.type else ""
         )
         raise DataError(
             f"the column {stats.name!r} holds {_PLURALS[kind]}{such}, and is to be read as {stats.type}: "
@@ -299,7 +303,13 @@ def _make_warning(stats: ColumnStats) -> str:
     ):
         return ""
     are = "is no number" if others == 1 else "are no numbers"
-    return f"{others:,} of its {stats.present:,} values {are}, {stats.other!r:.40} first"
+    return f"{others:,} of its {stats.present:,} values {are}, {_quote(stats.other)} first"
+
+
+def _quote(word: str | None) -> str:
+    """Return a word in quotes, shortened within them."""
+    word = str(word)
+    return repr(word if len(word) <= _MAX_SHOWN else f"{word[: _MAX_SHOWN - 3]}...")
 
 
 def _unusable(stats: ColumnStats) -> tuple[ColumnType, str] | None:
@@ -325,6 +335,10 @@ def _names_rows(stats: ColumnStats) -> tuple[ColumnType, str] | None:
         return "left out", "the index of the rows"
     if not _is_identifier(stats):
         return None
+    if stats.reading.startswith((SEVERAL_UNITS, MOSTLY_DATES)):
+        return "left out", stats.reading
+    if stats.value_type == "text" and stats.numerals >= _MOSTLY_NUMBERS * stats.present:
+        return "left out", "numbers with other words among them"
     if stats.words > _FEW_WORDS:
         return "left out", f"sentences, {stats.words:.0f} words on average"
     return "left out", "names the rows, like an id"

@@ -21,23 +21,33 @@ from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.dtypes import SECONDS, TRUTH, simplify_column, to_seconds
 
+_MOSTLY = 0.9
 _HEAD = 64  # words that are tried before all: most columns of words fit no spelling
 _MINUS = ("[−–]", "-")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 _BLANK = "[ \u00a0\u2009\u202f]"
 _UNIT = (
-    r"US\$|[$¢£¤¥฿₡₦₨₩₪₫€₭₮₱₲₴₵₸₹₺₼₽₾₿]|USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|zł|Kč|Ft"
-    r"|(?:kr|Rs)\.?"
+    r"(?:US|CA?|AU?|NZ|HK|S|R)?\$|[¢£¤¥฿₡₦₨₩₪₫€₭₮₱₲₴₵₸₹₺₼₽₾₿]|USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|NZD|HKD|SGD|BRL"
+    r"|SEK|NOK|DKK|PLN|CZK|HUF|zł|Kč|Ft|(?:kr|Rs)\.?"
 )
-_ANY_UNIT = rf"{_UNIT}|%"
+_AMOUNT = rf"(?i:inf(?:inity)?)|[0-9][0-9.,'’]*(?:[eE][+-]?[0-9]+)?|[-+.,'’()]|{_BLANK}"
+_ANY_UNIT = rf"{_UNIT}|[%‰]"
+# The ways to write one unit; ¥ and kr are of several countries, and so stay apart from their codes.
+_SAME_UNITS = {
+    "US$": "$", "USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "Rs": "₹", "₨": "₹", "PLN": "zł", "CZK": "Kč",
+    "HUF": "Ft", "C$": "CAD", "CA$": "CAD", "A$": "AUD", "AU$": "AUD", "NZ$": "NZD", "HK$": "HKD",
+    "S$": "SGD", "R$": "BRL",
+}  # fmt: skip
 _CLOCK = r"(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2}(?:\.\d{1,6})?))?"
 _TIME = rf"(?:(?:,? +|T){_CLOCK}(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
 _DAY, _MONTH, _YEAR = r"(?P<d>\d{1,2})", r"(?P<m>\d{1,2})", r"(?P<y>\d{4}|\d{2})"
+_ORDINAL = r"(?:\.|st|nd|rd|th)?"
+_WEEKDAY = r"(?:(?i:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,? )?"
 _TIME_OF_DAY = r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?"
 _DAYS = r"(?:-?\d+ days?,? [+-]?)?"
 _TRUE, _FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")
-_ZONED_DATE = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}.*(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$"
+_ZONED_DATE = r"^\d{4}-?\d{2}-?\d{2}[T ]\d{2}.*(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$"
 _ZONE = "zone"
 _NAME = r"(?P<m>(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))[a-zA-Z]*\.?"
 
@@ -51,7 +61,7 @@ def _number(point: str, separator: str) -> str:
     # Nor are thousands grouped before an exponent: 2,063e4 has decimals behind its comma.
     plain = rf"(?:\d+(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?"
     digits = rf"(?:(?:{groups})(?:{point}\d*)?|{plain})"
-    amount = rf"(?:{_UNIT})?{_BLANK}?[+-]?{digits}{_BLANK}?(?:{_UNIT}|%)?"
+    amount = rf"(?:{_UNIT})?{_BLANK}?[+-]?{digits}{_BLANK}?(?:{_ANY_UNIT})?"
     return rf"^(?:[+-]?{_BLANK}?{amount}|\({amount}\)|{amount}-|[+-]?(?i:inf(?:inity)?))$"
 
 
@@ -77,13 +87,36 @@ class Spelling:
 
 
 _Y4 = r"(?P<y>\d{4})"
-_SIGNS = "[./-]"
+IN_SECONDS = "in seconds"
+"""How times of day and durations are read."""
+IN_MONTHS, IN_QUARTERS = "the first day of each month", "the first day of each quarter"
+MOSTLY_DATES = "mostly dates, but not all in one spelling"
+SEVERAL_UNITS = "numbers of several units"
+_QUARTER = "[Qq](?P<q>[1-4])"
+_DIGITS = {ord(zero) + i: str(i) for zero in "٠۰０" for i in range(10)}
+_OTHER_SIGNS = str.maketrans(
+    _DIGITS | {ord(a): b for a, b in zip("٪％．，：／－＋٫٬", "%%.,:/-+.,", strict=True)}
+)
+_OTHER_SIGN = f"[{''.join(map(chr, _OTHER_SIGNS))}]"
+
+# Alone with a month, four digits are a year only if they may be one: 3/1200 is none.
+_RECENT = r"(?P<y>(?:1[5-9]|2[01])\d{2})"
+_SIGNS = r"(?:[/-]|\. ?)"
+_COMPACT = r"\d{8}T\d{2}(?:\d{2}(?:\d{2}(?:\.\d+)?)?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?"
 SPELLINGS = {
     "point": Spelling("number", _number(r"\.", ","), "a number like 1,234.5"),
     "comma": Spelling("number", _number(",", r"\."), "a number like 1.234,5", "',' before the decimals"),
-    SECONDS: Spelling("number", f"^{_DAYS}{_TIME_OF_DAY}$", "a time like 10:30", "in seconds"),
-    "iso": Spelling("date", r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}(?::\d{2}.*)?)?$", "a date like 2020-02-29"),
-    "yearfirst": Spelling("date", f"^{_Y4}{_SIGNS}{_MONTH}{_SIGNS}{_DAY}{_TIME}$", "a date like 2020/02/29"),
+    SECONDS: Spelling("number", f"^{_DAYS}{_TIME_OF_DAY}$", "a time like 10:30", IN_SECONDS),
+    "iso": Spelling(
+        "date",
+        rf"^(?:\d{{4}}-\d{{2}}-\d{{2}}(?:[T ]\d{{2}}(?::\d{{2}}.*)?)?|{_COMPACT})$",
+        "a date like 2020-02-29",
+    ),
+    "yearfirst": Spelling(
+        "date",
+        rf"^{_Y4}(?:{_SIGNS}|年|년 ?){_MONTH}(?:{_SIGNS}|月|월 ?){_DAY}[.日일]?{_TIME}$",
+        "a date like 2020/02/29",
+    ),
     "dayfirst": Spelling(
         "date", f"^{_DAY}{_SIGNS}{_MONTH}{_SIGNS}{_YEAR}{_TIME}$", "a date like 29/02/2020", "the day first"
     ),
@@ -91,8 +124,17 @@ SPELLINGS = {
     "monthfirst": Spelling(
         "date", f"^{_MONTH}[/-]{_DAY}[/-]{_YEAR}{_TIME}$", "a date like 02/29/2020", "the month first"
     ),
-    "daynamed": Spelling("date", rf"^{_DAY}\.?[ -]{_NAME}[ ,-]+{_YEAR}{_TIME}$", "a date like 29 Feb 2020"),
-    "monthnamed": Spelling("date", f"^{_NAME} {_DAY},? {_YEAR}{_TIME}$", "a date like Feb 29, 2020"),
+    "daynamed": Spelling(
+        "date", rf"^{_WEEKDAY}{_DAY}{_ORDINAL}[ -]{_NAME}[ ,-]+{_YEAR}{_TIME}$", "a date like 29 Feb 2020"
+    ),
+    "monthnamed": Spelling(
+        "date", f"^{_WEEKDAY}{_NAME} {_DAY}{_ORDINAL},? {_YEAR}{_TIME}$", "a date like Feb 29, 2020"
+    ),
+    "month": Spelling("date", rf"^{_RECENT}(?:[/-]|年){_MONTH}月?$", "a month like 2020-02", IN_MONTHS),
+    "yearlast": Spelling("date", rf"^{_MONTH}[/-]{_RECENT}$", "a month like 02/2020", IN_MONTHS),
+    "yearnamed": Spelling("date", rf"^{_NAME}[ ,-]+{_RECENT}$", "a month like Feb 2020", IN_MONTHS),
+    "quarter": Spelling("date", rf"^{_RECENT}[ /-]?{_QUARTER}$", "a quarter like 2020-Q1", IN_QUARTERS),
+    "quarterfirst": Spelling("date", rf"^{_QUARTER}[ /-]?{_RECENT}$", "a quarter like Q1 2020", IN_QUARTERS),
     TRUTH: Spelling("boolean", f"^(?:{'|'.join((*_TRUE, *_FALSE))})$", "true or false"),
 }
 """The spellings, the preferred one first where several fit."""
@@ -106,6 +148,7 @@ DECIMALS = {".": "point", ",": "comma"}
 ZONED = f"iso {_ZONE}"
 """The stored spelling of dates with a time zone, in text or typed."""
 
+_FIND_UNITS = re.compile(_ANY_UNIT).findall
 _FITS = {key: re.compile(spelling.pattern).match for key, spelling in SPELLINGS.items()}
 
 
@@ -180,12 +223,13 @@ def has_other_unit(words: pd.Series, kind: str, unit: str) -> Flags:
     >>> has_other_unit(pd.Series(["2020-02-29T10:30Z"]), "date", "")
     array([ True])
     """
-    text = _normalize_minus(words)
+    text = _normalize_signs(words)
     if kind == "date":
         zoned = pc.match_substring_regex(text, _ZONED_DATE).fill_null(False)
         other = pc.not_equal(zoned, pa.scalar(unit == _ZONE))
     else:
-        allowed = {unit.removesuffix("?"), "" if unit.endswith("?") else unit}
+        one = _unify(unit.removesuffix("?"))
+        allowed = {one, "" if unit.endswith("?") else one}
         other = pc.invert(pc.is_in(_units(text), pa.array(sorted(allowed), text.type)))
     flags: Flags = other.to_numpy(zero_copy_only=False)
     return flags
@@ -205,9 +249,21 @@ def describe_unit(kind: str, unit: str) -> str:
 
 
 def _units(text: pa.Array) -> pa.Array:
-    """Return the unit of each number, "" for none."""
-    units = pc.struct_field(pc.extract_regex(text, f"(?P<unit>{_ANY_UNIT})"), "unit")
-    return pc.utf8_rtrim(pc.fill_null(units, ""), ".")
+    """Return the unit of each number, "" for none, and both of a number with two, such as $5%."""
+    words = pc.replace_substring_regex(text, _AMOUNT, " ")  # leaves few different words
+    codes = pc.dictionary_encode(pc.fill_null(words, ""))
+    units = pa.array([_unify(word) for word in codes.dictionary.to_pylist()], text.type)
+    return pc.take(units, codes.indices)
+
+
+def _unify(units: str) -> str:
+    """Return the one way to write a unit, or several units.
+
+    >>> _unify("US$"), _unify("$ USD"), _unify("$ %")
+    ('$', '$', '$ %')
+    """
+    names = [unit.rstrip(".") for unit in _FIND_UNITS(units)]
+    return " ".join(dict.fromkeys(_SAME_UNITS.get(name, name) for name in names))
 
 
 def is_number_gap(numbers: pd.Series, spelling: str, rules: TextRules) -> npt.NDArray[np.bool_]:
@@ -247,7 +303,7 @@ def parse(words: pd.Series, spelling: str, rules: TextRules = USUAL) -> pd.Serie
     >>> parse(pd.Series(["10:30", "-1 days +23:59:59.5"]), "seconds").tolist()
     [37800.0, -0.5]
     """
-    return pd.Series(_parse(_normalize_minus(words), spelling, rules), words.index, name=words.name)
+    return pd.Series(_parse(_normalize_signs(words), spelling, rules), words.index, name=words.name)
 
 
 def _parse(text: pa.Array, spelling: str, rules: TextRules) -> Floats | npt.NDArray[np.datetime64]:
@@ -261,10 +317,12 @@ def _parse(text: pa.Array, spelling: str, rules: TextRules) -> Floats | npt.NDAr
     return _to_number(text, spelling) if SPELLINGS[spelling].kind == "number" else _to_date(text, spelling)
 
 
-def _normalize_minus(words: pd.Series) -> pa.Array:
-    """Return words with the minus sign of keyboards."""
+def _normalize_signs(words: pd.Series) -> pa.Array:
+    """Return words with the minus sign of keyboards, and other scripts' digits as 0 to 9."""
     array = pa.array(words, pa.large_string(), from_pandas=True)
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    if pc.any(pc.match_substring_regex(array, _OTHER_SIGN)).as_py():
+        array = pa.array(array.to_pandas().str.translate(_OTHER_SIGNS), array.type)
     return pc.replace_substring_regex(array, *_MINUS)
 
 
@@ -277,7 +335,7 @@ def _to_number(text: pa.Array, spelling: str) -> Floats:
     fits = pc.match_substring_regex(text, SPELLINGS[spelling].pattern)
     text = pc.if_else(fits, text, None)
     separator = "." if spelling == "comma" else ","
-    plain = pc.replace_substring_regex(text, rf"{_UNIT}|-$|[%+()'’{separator}]|{_BLANK}", "")
+    plain = pc.replace_substring_regex(text, rf"{_ANY_UNIT}|-$|[+()'’{separator}]|{_BLANK}", "")
     numbers = pc.cast(pc.replace_substring(plain, ",", "."), pa.float64()).to_numpy(zero_copy_only=False)
     behind = pc.match_substring_regex(text, r"^\(|-$")  # as accountants write less than nothing
     return np.asarray(np.where(behind.fill_null(False).to_numpy(zero_copy_only=False), -numbers, numbers))
@@ -298,7 +356,7 @@ def _to_date(text: pa.Array, spelling: str) -> npt.NDArray[np.datetime64]:
         return np.asarray(dates.dt.tz_localize(None).to_numpy())
     parts = pc.extract_regex(text, pattern)
     words = dict(zip((part.name for part in parts.type), parts.flatten(), strict=True))
-    year, month = words["y"], words["m"]
+    year, month = words["y"], words["m"] if "m" in words else _first_month(words["q"])
     if pc.any(short := pc.equal(pc.utf8_length(year), 2)).as_py():
         # 69 is 2069, and 70 is 1970, as in POSIX.
         century = pc.if_else(pc.less(year, "70"), "20", "19").cast(year.type)
@@ -306,10 +364,16 @@ def _to_date(text: pa.Array, spelling: str) -> npt.NDArray[np.datetime64]:
     if spelling.endswith("named"):
         month = pc.cast(pc.index_in(pc.utf8_lower(month), pa.array(_MONTHS, month.type)), pa.int64())
         month = pc.cast(pc.add(month, 1), year.type)
-    days = pd.to_datetime(_join("-", year, month, words["d"]).to_pandas(), format="%Y-%m-%d", errors="coerce")
-    if pc.any(pc.greater(pc.utf8_length(words["H"]), 0)).as_py():
+    day = words.get("d", pa.scalar("1", year.type))
+    days = pd.to_datetime(_join("-", year, month, day).to_pandas(), format="%Y-%m-%d", errors="coerce")
+    if "H" in words and pc.any(pc.greater(pc.utf8_length(words["H"]), 0)).as_py():
         days += _to_time({name: part.to_pandas() for name, part in words.items()})
     return np.asarray(days.to_numpy())
+
+
+def _first_month(quarter: pa.Array) -> pa.Array:
+    number = pc.cast(quarter, pa.int64())
+    return pc.cast(pc.subtract(pc.multiply(number, 3), 2), quarter.type)
 
 
 def _join(between: str, *parts: pa.Array) -> pa.Array:
@@ -327,13 +391,19 @@ def _to_time(words: dict[str, pd.Series]) -> pd.Series:
     return pd.to_timedelta((3600 * hour + 60 * minute + second).where(valid), unit="s")
 
 
-def is_date_text(words: pd.Series) -> bool:
-    """Whether all words, none of them missing, are dates such as 2020-02-29T10:30.
+def spells_moments(words: pd.Series) -> tuple[bool, bool]:
+    """Return whether all words, none of them missing, are dates, and whether all are times or durations.
 
-    >>> is_date_text(pd.Series(["2020-02-29"])), is_date_text(pd.Series(["2021-02-29"]))
-    (True, False)
+    >>> (
+    ...     spells_moments(pd.Series(["2020-02-29", "2020-03-01"])),
+    ...     spells_moments(pd.Series(["10:30"])),
+    ... )
+    ((True, False), (False, True))
     """
-    return bool(parse(words, "iso").notna().all())
+    dates, times = SpellingCandidates("date"), SpellingCandidates(f"number:{SECONDS}")
+    for candidates in (dates, times):
+        candidates.narrow(words)
+    return bool(dates.parsed), bool(times.parsed)
 
 
 class SpellingCandidates:
@@ -363,19 +433,27 @@ class SpellingCandidates:
             barred = {*DECIMALS.values()} - {DECIMALS[rules.decimal]}
             tried = [key for key in tried if key not in barred]
         self.parsed = dict.fromkeys(tried, pd.Series(dtype=float))
-        self._units, self._separators, self._gaps = set[str](), set[str](), set[str]()
+        self._separators, self._gaps = set[str](), set[str]()
+        self._units = dict[str, None]()  # in the order of the words
         self._words = self._n_gaps = self._numbers = self._with_unit = self._n_separated = 0
         self._dates = self._zoned = 0
         self._number_gaps = dict.fromkeys(tried, 0)
         self._inferred, self._rules = infer or kind is None, rules
         self._code: str | None = None
+        self._mixed = ""
+        # The same few words, whether a column comes at once or in blocks.
+        self._first_words, self._n_first = list[str](), 0
         self._all_digits = True
 
     def narrow(self, words: pd.Series) -> None:
         """Drop the spellings that one of more words (k,), none of them missing, does not fit."""
         # Arrow is for many words: a few of them show that most columns of words fit no spelling.
         among_numbers = self._rules.among_numbers
-        head = [re.sub(*_MINUS, word) for word in words.iloc[:_HEAD] if word not in among_numbers]
+        head = [word for word in words.iloc[:_HEAD] if word not in among_numbers]
+        head = [re.sub(*_MINUS, word.translate(_OTHER_SIGNS)) for word in head]
+        first = words.iloc[: _HEAD - self._n_first]
+        self._n_first += len(first)
+        self._first_words += first[~first.isin(among_numbers)].tolist()
         self.parsed = {key: part for key, part in self.parsed.items() if all(map(_FITS[key], head))}
         if not self.parsed:
             self._all_digits = False
@@ -384,7 +462,7 @@ class SpellingCandidates:
         self._gaps |= set(words[gaps].unique())
         self._words += len(words)
         self._n_gaps += int(gaps.sum())
-        text = _normalize_minus(words)
+        text = _normalize_signs(words)
         index, name = words.index, words.name
         parsed = {key: pd.Series(_parse(text, key, self._rules), index, name=name) for key in self.parsed}
         self.parsed = {key: values for key, values in parsed.items() if (values.notna() | gaps).all()}
@@ -413,20 +491,18 @@ class SpellingCandidates:
         return self._n_gaps + self._number_gaps[spelling]
 
     def _compare(self, text: pa.Array) -> None:
-        """Drop numbers of several units, or of which some are percentages; look for codes among them."""
+        """Collect the units of the numbers, and the signs between their digits; look for codes among them."""
         text = text.filter(pc.invert(_is_gap(text, self._rules)))
         self._find_codes(text)
         units = _units(text)
         self._numbers += len(text)
         self._with_unit += pc.sum(pc.not_equal(units, "")).as_py() or 0
-        self._units |= {*pc.unique(units).to_pylist()} - {""}
+        self._units |= dict.fromkeys(unit for unit in pc.unique(units).to_pylist() if unit)
         text = pc.replace_substring_regex(text, f"{_BLANK}?(?:{_ANY_UNIT}){_BLANK}?", "")
         grouped = text.filter(pc.match_substring_regex(text, f"[0-9](?:[.,'’]|{_BLANK})[0-9]"))
         self._n_separated += len(grouped)
-        signs = pc.unique(pc.replace_substring_regex(grouped, "[^.,'’ ]", "")).to_pylist()
+        signs = pc.unique(pc.replace_substring_regex(grouped, f"[^.,'’{_BLANK[1:]}", "")).to_pylist()
         self._separators |= {sign for each in signs for sign in each}
-        if len(self._units) > 1 or (self._units == {"%"} and self._is_unit_optional):
-            self._drop_numbers()
 
     def _find_codes(self, text: pa.Array) -> None:
         """Note whether all are digits, and the first number with leading zeros."""
@@ -445,6 +521,18 @@ class SpellingCandidates:
         """Whether all are digits, some with leading zeros, such as zip codes: as numbers, 01 would be 1."""
         return self._inferred and self._code is not None and self._all_digits
 
+    @property
+    def mixed_units(self) -> str:
+        """The units of numbers that are not of one, so that they are no numbers together; "" if they are."""
+        if not any(SPELLINGS[key].kind == "number" for key in self.parsed):
+            return ""
+        units = list(self._units)
+        if self._is_unit_optional and {"%", "‰"} & {*units}:
+            units.append("none")
+        is_one = len(units) < 2 and not any(" " in unit for unit in units)  # noqa: PLR2004 $5% has two
+        shown = " and ".join(unit.replace(" ", " with ") for unit in units[:2])
+        return "" if is_one else f"{SEVERAL_UNITS}, such as {shown}"
+
     def _drop_numbers(self) -> None:
         self.parsed = {key: part for key, part in self.parsed.items() if SPELLINGS[key].kind != "number"}
 
@@ -454,7 +542,8 @@ class SpellingCandidates:
         Raises:
             DataError: each of its dates may begin with the day or with the month; some have a time zone.
         """
-        if self._are_codes:
+        self._mixed = self.mixed_units or self._mixed
+        if self._are_codes or self._mixed:
             self._drop_numbers()
         fitting = [key for key in self.parsed if self.count_gaps(key) < self._words]
         if {"dayfirst", "monthfirst"} <= {*fitting}:
@@ -479,7 +568,7 @@ class SpellingCandidates:
         'comma %'
         """
         if spelling in DECIMALS.values() and self._units:
-            return f"{spelling} {min(self._units)}{'?' * self._is_unit_optional}"
+            return f"{spelling} {next(iter(self._units))}{'?' * self._is_unit_optional}"
         return ZONED if spelling == "iso" and self._zoned else spelling or ""
 
     @property
@@ -490,10 +579,14 @@ class SpellingCandidates:
     def describe(self, spelling: str | None) -> str:
         """Return what is special about the spelling of the column, for people; "" if nothing is."""
         if spelling is None:
-            return f"codes with leading zeros, such as {self._code}" if self._are_codes else ""
+            if self._are_codes:
+                return f"codes with leading zeros, such as {self._code}"
+            return self._mixed or self._describe_dates()
         of = SPELLINGS[spelling]
         between = sorted(self._separators - {"," if spelling == "comma" else "."})
-        separators = " and ".join("blanks" if sign.isspace() else f"{sign!r}" for sign in between)
+        # Several kinds of blanks are told as one.
+        names = dict.fromkeys("blanks" if sign.isspace() else f"{sign!r}" for sign in between)
+        separators = " and ".join(names)
         parts = [f"{separators} between thousands"] if between and of.kind == "number" else []
         some = "some " if self._is_unit_optional else ""
         units = [f"{some}in {unit}" for unit in sorted(self._units)]
@@ -505,3 +598,28 @@ class SpellingCandidates:
             other = "between thousands" if "." in self._separators else "before the decimals"
             hint = f"; if it stands {other}, give --decimal , (in Python decimal=',')"
         return ", ".join([*parts, *filter(None, [of.note]), *units, *gaps]) + hint
+
+    def _describe_dates(self) -> str:
+        """Say that the first words are mostly dates, with one that is none, or of another spelling; or ""."""
+        words, dates = self._first_words, [key for key, of in SPELLINGS.items() if of.kind == "date"]
+        fits = {key: [_FITS[key](word) is not None for word in words] for key in dates}
+        n_dates = sum(map(any, zip(*fits.values(), strict=True)))
+        if n_dates < max(1, _MOSTLY * len(words)):
+            return ""
+        most = max(fits.values(), key=sum)
+        odd = f", such as {words[most.index(False)]!r:.40}" if False in most else ""
+        return f"{MOSTLY_DATES}{odd}"
+
+
+def shown_spelling(words: pd.Series, kind: str, rules: TextRules) -> str:
+    """Return the spelling of text where the training had none: of dates one that shows which is the day.
+
+    >>> shown_spelling(pd.Series(["29 Feb 2020"]), "date", USUAL)
+    'daynamed'
+    """
+    if kind != "date":
+        return plain_spelling(kind, rules)
+    candidates = SpellingCandidates(kind, rules=rules)
+    candidates.narrow(words.dropna())
+    # 12/11/2020 is not read: another block could tell otherwise whether the day comes first.
+    return next((key for key in candidates.parsed if key not in {"dayfirst", "monthfirst"}), PLAIN[kind])

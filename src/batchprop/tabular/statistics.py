@@ -22,6 +22,7 @@ from batchprop.data.sketches import (
 )
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
+from batchprop.tabular.dtypes import SECONDS, to_seconds
 from batchprop.tabular.schema import (
     VALUE_TYPES,
     ColumnSchema,
@@ -33,7 +34,7 @@ from batchprop.tabular.schema import (
     count_numeric,
     infer_value_type,
 )
-from batchprop.tabular.spelling import SPELLINGS, ZONED, SpellingCandidates, clean
+from batchprop.tabular.spelling import IN_SECONDS, SPELLINGS, ZONED, SpellingCandidates, clean, is_text
 from batchprop.tabular.transformers import MAX_ABS, MISSING, DateParts, cast_column, date_parts
 
 FREQUENT = 1024
@@ -213,7 +214,7 @@ class ColumnAccumulator:
         self._numerals = 0
         self._other: str | None = None
         self._first: Any = None
-        # The first row of each type of value; dates of another time zone are another type.
+        # The first row of each type of value; dates of another zone are another type, as durations are.
         self._since: dict[tuple[ValueType, str], int] = {}
         self._adders = {
             "numbers": self.numbers.add,
@@ -229,17 +230,20 @@ class ColumnAccumulator:
         Raises:
             DataError: text follows too many numbers to count them as words.
         """
-        present = clean(column, self._rules).dropna()
+        present = clean(column, self._rules, labels=self._wanted == "text" and not is_text(column)).dropna()
         self.rows += len(column)
         self._empty += len(column) - len(present)
         if present.empty:
             return
         if self._wanted == "text" and infer_value_type(present) != "nested":
             present = cast_column(present, "category", rules=self._rules)
+        if is_duration := types.is_timedelta64_dtype(present):
+            present = to_seconds(present)
         value_type = infer_value_type(present)
         if not self._since:
             self._first = present.iloc[0]
-        self._since.setdefault((value_type, str(getattr(present.dtype, "tz", ""))), int(present.index[0]) + 1)
+        unit = SECONDS if is_duration else str(getattr(present.dtype, "tz", ""))
+        self._since.setdefault((value_type, unit), int(present.index[0]) + 1)
         if self.value_type not in ("nested", "nothing"):
             self._adders[value_type](present)
         if self.value_type == "mixed" and not self.numbers.quantiles.exact:
@@ -297,6 +301,8 @@ class ColumnAccumulator:
             stored, reading = self._candidates.to_stored(spelling), self._candidates.describe(spelling)
         elif value_type == "dates" and any(zone for _, zone in self._since):
             stored = ZONED
+        elif value_type == "numbers" and ("numbers", SECONDS) in self._since:
+            stored, reading = SECONDS, IN_SECONDS
         if spelling is not None:
             value_type = self._take_spelled(spelling)
         numbers = self.numbers

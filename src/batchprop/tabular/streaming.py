@@ -36,7 +36,7 @@ from batchprop.tabular.roles import (
     read_groups,
     read_times,
     read_weights,
-    weight_unit,
+    unit_of_weights,
 )
 from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_known_classes, latest_cut
@@ -388,7 +388,9 @@ def _weight_unit(table: TableScan, options: TrainOptions, spelling: str | None) 
     if (name := options.weights) is None:
         return 1.0
     blocks = table.iter_frames(columns=[name], rows=BLOCK_ROWS)
-    return max(weight_unit(read_weights(frame[name], options.text_rules, spelling)) for frame in blocks)
+    # The largest of each block, as the weights of all may not fit in memory.
+    largest = [read_weights(frame[name], options.text_rules, spelling).max(keepdims=True) for frame in blocks]
+    return unit_of_weights(*largest)
 
 
 def _check_fits(table: TableScan, rows: int, options: TrainOptions) -> None:
@@ -439,7 +441,7 @@ def _with_test_rows(
     target, weights = pd.concat([column, test[column.name]], ignore_index=True), held_out.weights
     if options.weights is not None:
         tested = read_weights(test[options.weights], options.text_rules, fitted.weights_spelling)
-        weights = np.concatenate([weights, tested / weight_unit(tested)])
+        weights = np.concatenate([weights, tested / unit_of_weights(tested)])
     if options.group is not None:
         _check_groups(table, test[options.group], options.group, options.text_rules)
     places = name_places(locator, files)

@@ -67,7 +67,7 @@ def data_summary(data: TrainingTable, parts: Split, pooling: Mapping[str, str] |
     ]
     if data.left_out:
         text += f" {data.left_out:,} more rows {data.why_left_out[1]}."
-    readings = [(target.name, f"numbers, {target.reading}")] if target.reading else []
+    readings = [(target.name, f"{_read_as(target)}, {target.reading}")] if target.reading else []
     read = [column for column in data.columns if column.reading and column.kind != LEFT_OUT]
     readings += [(column.name, f"{_PLURAL[column.kind]}, {column.reading}") for column in read[:_MAX_GAPS]]
     if readings:
@@ -215,7 +215,11 @@ def describe_target_reading(target: Target) -> str:
     ... )
     "y is read as numbers, ',' between thousands"
     """
-    return f"{target.name} is read as numbers, {target.reading}"
+    return f"{target.name} is read as {_read_as(target)}, {target.reading}"
+
+
+def _read_as(target: Target) -> str:
+    return "numbers" if target.task == "regression" else "classes"
 
 
 def describe_target(data: TrainingTable) -> str:

@@ -4,7 +4,7 @@ A CSV file spells its values as text. Its target is read as text, so that no spe
 numbers or labels here; the target of any other table has a type already.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -23,10 +23,10 @@ from batchprop.tabular.dtypes import SECONDS
 from batchprop.tabular.spelling import (
     DECIMALS,
     SpellingCandidates,
-    is_date_text,
     is_number_gap,
     parse,
     plain_spelling,
+    spells_moments,
 )
 
 Task: TypeAlias = Literal["classification", "regression"]
@@ -82,7 +82,7 @@ def target_values(column: pd.Series) -> npt.NDArray[Any]:
         column: the target, without missing values; bytes of UTF-8 are text.
 
     Raises:
-        DataError: it holds dates, durations, lists, records, infinities, or values of several types; the
+        DataError: it holds dates, times, lists, records, infinities, or values of several types; the
             message names the row.
 
     >>> (
@@ -97,7 +97,9 @@ def target_values(column: pd.Series) -> npt.NDArray[Any]:
     # pandas keeps booleans and numbers that were once beside others as objects.
     column = column.infer_objects()
     if types.is_datetime64_any_dtype(column):
-        raise dates_error(name)
+        raise moments_error(name, "dates")
+    if types.is_timedelta64_dtype(column):
+        raise moments_error(name, "times")
     if types.is_bool_dtype(column):
         return column.to_numpy(bool)
     kind = column.dtype.kind
@@ -116,9 +118,16 @@ def _numpy_dtype(column: pd.Series) -> np.dtype[Any]:
     return plain
 
 
-def dates_error(name: str) -> DataError:
-    """Return the error of a target of dates."""
-    return DataError(f"the target {name!r} holds dates: choose a column of classes or numbers")
+def moments_error(name: str, what: Literal["dates", "times"]) -> DataError:
+    """Return the error of a target of dates, or of times of day or durations."""
+    holds, number = {
+        "dates": ("dates", "the days since one of them"),
+        "times": ("times of day or durations", "seconds"),
+    }[what]
+    return DataError(
+        f"the target {name!r} holds {holds}: choose a column of classes or numbers, or give them as numbers, "
+        f"such as {number}"
+    )
 
 
 def _check_finite(column: pd.Series, values: npt.NDArray[Any]) -> None:
@@ -139,7 +148,7 @@ def _text(column: pd.Series) -> npt.NDArray[np.str_]:
                 f"the target {name!r} holds {_NESTED[kind]}: choose a column of classes or numbers"
             )
         if kind.__module__ == "datetime":
-            raise dates_error(name)
+            raise moments_error(name, "times" if kind.__name__ in {"time", "timedelta"} else "dates")
     if set(kinds) == {bytes}:
         values = _decode(column)
     elif not all(issubclass(kind, str) for kind in kinds):
@@ -175,6 +184,7 @@ class TargetWords(NamedTuple):
         whole: whether all are digits with or without a sign.
         padded: whether one is a whole number with leading zeros, as codes have: then they are labels.
         dates: whether all are dates.
+        times: whether all are times of day or durations.
         wide: whether one is a whole number of more than 64 bits.
     """
 
@@ -183,6 +193,7 @@ class TargetWords(NamedTuple):
     whole: bool = True
     padded: bool = False
     dates: bool = True
+    times: bool = True
     wide: bool = False
 
     def merge(self, other: "TargetWords") -> "TargetWords":
@@ -193,13 +204,9 @@ class TargetWords(NamedTuple):
             self.whole and other.whole,
             self.padded or other.padded,
             self.dates and other.dates,
+            self.times and other.times,
             self.wide or other.wide,
         )
-
-    @property
-    def name_numbers(self) -> bool:
-        """Whether 1 and 1.0 are one label."""
-        return self.numbers and not self.padded
 
 
 def inspect_words(words: pd.Series, rules: TextRules = USUAL) -> TargetWords:
@@ -218,8 +225,10 @@ def inspect_words(words: pd.Series, rules: TextRules = USUAL) -> TargetWords:
     numbers, text = parse_numbers(words, rules), as_text(words)
     padded = bool(pc.any(pc.match_substring_regex(text, _PADDED)).as_py())
     if numbers is None:
-        dates = is_date_text(pd.Series(words.unique()))
-        return TargetWords(numbers=False, integers=False, whole=False, padded=padded, dates=dates)
+        dates, times = spells_moments(pd.Series(words.unique(), dtype=object))
+        return TargetWords(
+            numbers=False, integers=False, whole=False, padded=padded, dates=dates, times=times
+        )
     whole = pc.match_substring_regex(text, _WHOLE)
     wide = np.abs(numbers) >= _BEYOND_64_BITS
     return TargetWords(
@@ -227,6 +236,7 @@ def inspect_words(words: pd.Series, rules: TextRules = USUAL) -> TargetWords:
         whole=bool(pc.all(whole).as_py()),
         padded=padded,
         dates=False,
+        times=False,
         wide=bool(wide.any() and pc.any(whole.filter(pa.array(wide))).as_py()),
     )
 
@@ -270,7 +280,7 @@ def parse_numbers(words: pd.Series, rules: TextRules = USUAL) -> Floats | None:
 
 
 def number_candidates(rules: TextRules = USUAL, kind: str = "number") -> SpellingCandidates:
-    """Return the ways to write the numbers of a target, such as 1,200.00 or 12 %; times of day are labels."""
+    """Return the ways to write the numbers of a target, such as 1,200.00 or 12 %; times of day are none."""
     candidates = SpellingCandidates(kind, rules=rules)
     candidates.parsed.pop(SECONDS, None)
     return candidates
@@ -320,18 +330,35 @@ def unknown_words(blocks: Iterable[pd.Series], spelling: str, rules: TextRules) 
     return unknown
 
 
-def merge_spellings(words: Iterable[str]) -> dict[str, str]:
-    """Map each spelling of a number to the shortest of the same number: 1 and 1.0 are one class.
+def group_by_number(words: Sequence[str]) -> dict[Decimal, list[str]]:
+    """Return the words that spell each number; nothing if they are not all plain numbers, or have codes.
 
-    >>> merge_spellings(["1.0", "1", "2.50"])
-    {'1': '1', '1.0': '1', '2.50': '2.50'}
+    >>> group_by_number(["1", "1.0", "2.50"])
+    {Decimal('1'): ['1', '1.0'], Decimal('2.50'): ['2.50']}
+    >>> group_by_number(["7", "007"]), group_by_number(["7", "x"])
+    ({}, {})
     """
-    shortest = dict[Decimal, str]()
-    # Not as floats, which would merge long ids.
-    return {
-        word: shortest.setdefault(Decimal(word), word)
-        for word in sorted(words, key=lambda word: (len(word), word))
-    }
+    column = pd.Series(words, dtype=object)
+    if parse_numbers(column, USUAL._replace(among_numbers=())) is None or inspect_words(column).padded:
+        return {}
+    groups = dict[Decimal, list[str]]()
+    for word in words:
+        # Not as floats, which would merge long ids.
+        groups.setdefault(Decimal(word), []).append(word)
+    return groups
+
+
+def describe_equal_labels(words: Sequence[str]) -> str:
+    """Say which labels spell one number in several ways, and so are several classes; "" if none do.
+
+    >>> describe_equal_labels(["0.5", "1", "1.0"])
+    "'1' and '1.0' as 2 classes: spell them in one way if they are one"
+    """
+    equal = [words for words in group_by_number(words).values() if len(words) > 1]
+    if not equal:
+        return ""
+    words = " and ".join(map(repr, equal[0]))
+    return f"{words} as {len(equal[0])} classes: spell them in one way if they are one"
 
 
 def as_labels(words: list[str]) -> npt.NDArray[Any]:

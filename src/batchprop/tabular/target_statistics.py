@@ -18,7 +18,7 @@ from batchprop.data.sketches import QuantileSketch, WeightedSamples
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.scales import scale_to_1
-from batchprop.tabular.spelling import DECIMALS, parse
+from batchprop.tabular.spelling import DECIMALS, is_text, parse
 from batchprop.tabular.target import (
     Floats,
     Target,
@@ -26,10 +26,11 @@ from batchprop.tabular.target import (
     Task,
     as_labels,
     check_largest,
-    dates_error,
+    describe_equal_labels,
+    group_by_number,
     infer_integer_task,
     inspect_words,
-    merge_spellings,
+    moments_error,
     number_candidates,
     parse_numbers,
     read_numbers,
@@ -61,8 +62,8 @@ def read_target(
 
     Text and booleans are classes; numbers with fractions are numbers; whole numbers are classes if there
     are at most 20 distinct ones and on average two rows or more of each. That holds for numbers in text, also
-    for 1,200.00 or 12 %, but whole numbers with leading zeros are labels. In a CSV file, labels that are not
-    whole numbers are text: each comes back as it is spelled.
+    for 1,200.00 or 12 %, but whole numbers with leading zeros are labels. Each label comes back as it is
+    spelled, and 1 and 1.0 are two in text; labels of a CSV file are integers if all are spelled as such.
 
     Args:
         column: the target, without missing values.
@@ -83,11 +84,18 @@ def read_target(
     ... ].tolist()
     ['007', '7']
     """
+    spec = infer_target(column, task, from_text=from_text, rules=rules)
+    return Target(spec.name, spec.task, spec.reason, spec.read(column), spec.reading)
+
+
+def infer_target(
+    column: pd.Series, task: Task | None, *, from_text: bool, rules: TextRules = USUAL
+) -> "TargetSpec":
+    """Return what `read_target` finds in a target, which reads the labels of other rows as well."""
     accumulator = TargetAccumulator(str(column.name), task, from_text=from_text, rules=rules)
     for start in range(0, len(column), _BLOCK_ROWS):
         accumulator.add(column.iloc[start : start + _BLOCK_ROWS])
-    spec = accumulator.finish()
-    return Target(spec.name, spec.task, spec.reason, spec.read(column), spec.reading)
+    return accumulator.finish()
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ class TargetSpec:
         high: the largest.
         distribution: their distribution, for `quantile`; None for classes.
         rules: how text is read.
-        reading: what is special about the spelling of numbers, for people.
+        reading: what is special about the spelling of numbers or labels, for people.
     """
 
     name: str
@@ -154,18 +162,21 @@ class TargetSpec:
             DataError: a value is of another kind than the training values.
         """
         column = column.rename(self.name)
-        if self.words is not None and self.classes is not None:
-            return self._read_words(column, self.words, self.classes)
-        values = column.to_numpy(object) if self.words is not None else target_values(column)
+        is_spelled = self.words is not None and is_text(column)
+        values = column.to_numpy(object) if is_spelled else target_values(column)
         if self.classes is None:
             numbers = (
                 self._read_spelled(column, values)
-                if self.spelling
+                if self.spelling and values.dtype.kind in "OU"
                 else read_numbers(column, values, self.rules)
             )
             check_largest(_max_abs(numbers), self.name)
             return numbers
-        return _like_classes(column, values, self.classes)
+        if values.dtype.kind not in "OU" and (self.classes.dtype.kind != "U" or not len(values)):
+            return _like_classes(column, values, self.classes)
+        if self.words is None and values.dtype.kind not in "OU":
+            raise _kind_error(column, self.classes)
+        return self._read_words(column, values, self.classes)
 
     def _read_spelled(self, column: pd.Series, values: npt.NDArray[Any]) -> Floats:
         """Return the numbers (k,) that text spells."""
@@ -176,29 +187,37 @@ class TargetSpec:
         return numbers
 
     def _read_words(
-        self, column: pd.Series, words_before: TargetWords, classes: npt.NDArray[Any]
+        self, column: pd.Series, values: npt.NDArray[Any], classes: npt.NDArray[Any]
     ) -> npt.NDArray[Any]:
-        """Return the labels (k,) that words of a CSV file spell."""
-        codes, words = pd.factorize(column.to_numpy(object))
-        if not words_before.name_numbers:
-            return np.array(words, dtype=str)[codes] if len(words) else np.empty(0, classes.dtype)
-        distinct = pd.Series(words, dtype=object)
-        what = inspect_words(distinct, self.rules)
-        if not what.name_numbers or parse_numbers(distinct, self.rules) is None:
-            odd = [not inspect_words(pd.Series([word]), self.rules).name_numbers for word in words]
-            raise _kind_error(column[np.isin(codes, np.flatnonzero(odd))], classes)
-        labels = [self._labels_of_numbers.get(Decimal(word), word) for word in words]
+        """Return the labels (k,) that words spell; one that is no class is that of an equal number."""
+        codes, distinct = pd.factorize(
+            values if values.dtype == object else values.astype(str).astype(object)
+        )
+        words, (exact, by_number) = list(map(str, distinct)), self._labels_by_word
+        # Most blocks hold no other words, and need not be parsed.
+        numbers = by_number if not exact.keys() >= {*words} and group_by_number(words) else {}
+        labels = [
+            exact[word] if word in exact else numbers.get(Decimal(word), word) if numbers else word
+            for word in words
+        ]
         if classes.dtype.kind == "U":
-            return np.array(labels, dtype=str)[codes] if len(words) else np.empty(0, classes.dtype)
-        rest = as_labels([str(label) for label in labels])
-        if rest.dtype.kind == "U" and len(words):
-            odd = [as_labels([str(label)]).dtype.kind == "U" for label in labels]
-            raise _fraction_error(column[np.isin(codes, np.flatnonzero(odd))])
-        return rest.astype(classes.dtype)[codes]
+            return np.array(labels, dtype=str)[codes] if words else np.empty(0, classes.dtype)
+        odd = [isinstance(label, str) and as_labels([label]).dtype.kind == "U" for label in labels]
+        if any(odd):
+            wrong = column[np.isin(codes, np.flatnonzero(odd))]
+            is_number = classes.dtype.kind != "b" and parse_numbers(wrong.iloc[:1].astype(str)) is not None
+            raise _fraction_error(wrong) if is_number else _kind_error(wrong, classes)
+        return np.array([int(label) if isinstance(label, str) else label for label in labels], classes.dtype)[
+            codes
+        ]
 
     @cached_property
-    def _labels_of_numbers(self) -> dict[Decimal, Any]:
-        return {} if self.classes is None else {Decimal(str(label)): label for label in self.classes}
+    def _labels_by_word(self) -> tuple[dict[str, Any], dict[Decimal, Any]]:
+        """The labels by their words, and by the number that only one of them spells."""
+        labels = [] if self.classes is None else self.classes.tolist()
+        exact = {str(label): label for label in labels}
+        groups = group_by_number(list(exact))
+        return exact, {number: exact[words[0]] for number, words in groups.items() if len(words) == 1}
 
 
 def _like_classes(column: pd.Series, values: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -416,6 +435,7 @@ class TargetAccumulator:
             self._candidates.narrow(column)
             found = {key: values.to_numpy(float) for key, values in self._candidates.parsed.items()}
             if not found and self.task == "regression":
+                self._refuse_moments()
                 read_numbers(column, column.to_numpy(object), self._rules)  # to name a word
                 raise _spelling_error(column)
             self._numbers = {key: sums for key, sums in self._numbers.items() if key in found}
@@ -485,7 +505,7 @@ class TargetAccumulator:
         """
         if self._words == TargetWords():
             # Nothing but "None", or no rows.
-            self._words = TargetWords(numbers=False, integers=False, whole=False, dates=False)
+            self._words = TargetWords(numbers=False, integers=False, whole=False, dates=False, times=False)
         self._check_words()
         task, reason = self._infer_task() if self.task is None else (self.task, "as asked for")
         if task == "classification":
@@ -521,8 +541,14 @@ class TargetAccumulator:
         words = self._words
         if words is None or not self.rows:
             return
-        if words.dates and not words.numbers:
-            raise dates_error(self.name)
+        self._refuse_moments()
+        if self.task == "classification" and not words.numbers:
+            return
+        if self.task != "classification" and not words.numbers and (units := self._candidates.mixed_units):
+            raise DataError(
+                f"the target {self.name!r} holds {units}: give all of them one, or use task='classification' "
+                "if they name classes"
+            )
         spelling = self._spelling
         if spelling is None or (self.task == "classification" and spelling != _PLAIN):
             return
@@ -531,6 +557,11 @@ class TargetAccumulator:
                 f"the target {self.name!r} holds {odd.iloc[0]} in {row_name(odd)}, where numbers "
                 "are: correct it, or leave it empty and the row is left out"
             )
+
+    def _refuse_moments(self) -> None:
+        words = self._words
+        if words is not None and not words.numbers and (words.dates or words.times):
+            raise moments_error(self.name, "dates" if words.dates else "times")
 
     def _infer_task(self) -> tuple[Task, str]:
         if (spelling := self._spelling) is None:
@@ -558,8 +589,7 @@ class TargetAccumulator:
         if self._labels is None:
             raise self._too_many_labels_error()
         sums = self._labels
-        if self._from_text and self._words is not None and self._words.name_numbers:
-            sums = sums.rename(index=merge_spellings(sums.index)).groupby(level=0).sum()
+        if self._from_text:
             labels = as_labels(sums.index.tolist())
         elif self._dtype is None or self._dtype.kind == "U":
             labels = np.array(sums.index.tolist(), dtype=np.str_)
@@ -581,4 +611,5 @@ class TargetAccumulator:
             counts=sums["rows"].to_numpy().astype(np.int64),
             class_weights=sums["weight"].to_numpy(float),
             rules=self._rules,
+            reading=describe_equal_labels(labels.tolist()) if labels.dtype.kind == "U" else "",
         )

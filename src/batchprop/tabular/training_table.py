@@ -38,13 +38,13 @@ from batchprop.tabular.roles import (
     read_groups,
     read_times,
     read_weights,
-    weight_unit,
+    unit_of_weights,
 )
 from batchprop.tabular.schema import ColumnSchema, infer_schema, is_read_as_text, to_numbers
 from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_enough
 from batchprop.tabular.target import Target, Task, mask_unknown
-from batchprop.tabular.target_statistics import TargetSpec, read_target
+from batchprop.tabular.target_statistics import TargetSpec, infer_target, read_target
 from batchprop.tabular.transformers import cast_column
 
 FRAME = "the DataFrame"
@@ -372,7 +372,7 @@ def _with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOpti
     weights, groups = table.weights, table.groups
     if options.weights is not None:
         tested = read_weights(test.frame[options.weights], options.text_rules, spelling)
-        weights = np.concatenate([weights, tested / weight_unit(tested)])
+        weights = np.concatenate([weights, tested / unit_of_weights(tested)])
     if options.group is not None and groups is not None:
         groups = np.concatenate([groups, read_groups(test.frame[options.group], options.text_rules)])
         check_groups_apart(groups[:n_train], groups[n_train:], options.group)
@@ -394,13 +394,16 @@ def _read_together(
     target: Target, whole: LoadedTable, test: LoadedTable, rules: TextRules
 ) -> npt.NDArray[Any]:
     """Return the target of the rows to train on, then of the test rows; the task is that of the first."""
-    if whole.from_text != test.from_text:  # text of one file, and values of the other
-        column, from_text = test.frame[target.name], test.from_text
+    column, from_text = test.frame[target.name], test.from_text
+    if target.task == "classification":
+        known = infer_target(whole.frame[target.name], target.task, from_text=whole.from_text, rules=rules)
+        return np.concatenate([target.values, known.read(column)])
+    if whole.from_text != from_text:  # text of one file, and values of the other
         values = read_target(column, target.task, from_text=from_text, rules=rules).values
         return np.concatenate([target.values, values])
-    # Together, as the labels of both have one spelling.
-    labels = pd.concat([whole.frame[target.name], test.frame[target.name]], ignore_index=True)
-    return read_target(labels, target.task, from_text=whole.from_text, rules=rules).values
+    # Together, as the numbers of both have one spelling.
+    numbers = pd.concat([whole.frame[target.name], column], ignore_index=True)
+    return read_target(numbers, target.task, from_text=from_text, rules=rules).values
 
 
 def get_test_source(
@@ -576,7 +579,7 @@ def _make_table(
     if weights is not None:
         counted = get_column(frame, weights, "weights column")
         counts = read_weights(counted, rules, wanted=options.column_types.get(weights))
-        counts = counts / weight_unit(counts)
+        counts = counts / unit_of_weights(counts)
     # Rows without a target cannot be trained on or scored.
     known = column.notna().to_numpy()
     wanted = read_target(column[known], options.given_task, from_text=from_text, rules=rules)

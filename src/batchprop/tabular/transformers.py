@@ -28,7 +28,6 @@ from batchprop.tabular.schema import ColumnSchema
 from batchprop.tabular.spelling import (
     PLAIN,
     SPELLINGS,
-    SpellingCandidates,
     clean,
     describe_unit,
     has_other_unit,
@@ -36,13 +35,13 @@ from batchprop.tabular.spelling import (
     is_text,
     parse,
     plain_spelling,
+    shown_spelling,
     split_spelling,
 )
 
 Floats = npt.NDArray[np.float64]
 
 MISSING = "(missing)"
-_DAY_OR_MONTH = {"dayfirst", "monthfirst"}
 MAX_CATEGORIES = 64
 MIN_FREQUENCY = 10
 
@@ -276,14 +275,14 @@ def cast_column(
     """
     if kind not in PLAIN and is_text(column):
         return _cast_words(column, kind, rules)
-    column = clean(column, rules)
+    column = clean(column, rules, labels=kind == "category")
     key, unit = split_spelling(spelling or "")
     if types.is_timedelta64_dtype(column):
         if kind in {"number", "date"} and key != SECONDS:
             _check_valid(column, column.notna(), _EXPECTED[kind])
         column = to_seconds(column)
     elif kind in PLAIN and is_text(column):
-        words, column = column, _read_text(column, kind, key or _plain_spelling(column, kind, rules), rules)
+        words, column = column, _read_text(column, kind, key or shown_spelling(column, kind, rules), rules)
         if spelling is not None and kind != "boolean":
             other = has_other_unit(words, kind, unit) & column.notna().to_numpy()
             _check_valid(words, other, f"{describe_unit(kind, unit)} are")
@@ -293,16 +292,6 @@ def cast_column(
     elif column.dtype == object and not is_text(column):
         _check_valid(column, [not is_scalar(value) for value in column], _EXPECTED[kind])
     return _CONVERT[kind](column)
-
-
-def _plain_spelling(column: pd.Series, kind: str, rules: TextRules) -> str:
-    """Return the spelling of text where the training had none: of dates one that shows which is the day."""
-    if kind != "date":
-        return plain_spelling(kind, rules)
-    candidates = SpellingCandidates(kind, rules=rules)
-    candidates.narrow(column.dropna())
-    # 12/11/2020 is not read: another block could tell otherwise whether the day comes first.
-    return next((key for key in candidates.parsed if key not in _DAY_OR_MONTH), PLAIN[kind])
 
 
 def _read_text(column: pd.Series, kind: str, spelling: str, rules: TextRules) -> pd.Series:

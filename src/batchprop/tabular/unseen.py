@@ -60,13 +60,13 @@ class UnseenCounter:
         >>> pets = pd.DataFrame({"kind": ["cat", "dog"] * 20, "fur": [0.5, 1.0] * 20})
         >>> pipeline = train_table(pets, target="fur", epochs=1).pipeline
         >>> counter = UnseenCounter(pipeline)
-        >>> counter.add(pd.DataFrame({"kind": ["cat", "eel", "elk"]}))
+        >>> counter.add(pd.DataFrame({"kind": ["cat", "eel", MISSING]}))
         >>> counter.notes()
-        ['kind: 2 of 3 rows hold values not seen in training (eel, elk)']
+        ['kind: 2 of 3 rows hold values not seen in training (eel, missing)']
         """
         notes = []
         for name, count in self._counts.items():
-            examples = self._examples[name]
+            examples = ["missing" if word == MISSING else word for word in self._examples[name]]
             shown = ", ".join(examples[:_SHOWN]) + (", ..." if len(examples) > _SHOWN else "")
             hold, of = ("holds a value", "row") if self._rows == 1 else ("hold values", "rows")
             notes.append(f"{name}: {count:,} of {self._rows:,} {of} {hold} not seen in training ({shown})")
