@@ -14,7 +14,7 @@ from pandas.api import types
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, RobustScaler
 from sklearn.utils.validation import check_is_fitted
 
@@ -23,6 +23,7 @@ from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError, RowError, did_you_mean, format_value, join_truncated
 from batchprop.tabular.dtypes import SECONDS, is_scalar, to_seconds
 from batchprop.tabular.frames import as_pandas, format_label
+from batchprop.tabular.piecewise import PiecewiseLinear, count_bins
 from batchprop.tabular.scales import scale_to_1
 from batchprop.tabular.schema import ColumnSchema
 from batchprop.tabular.spelling import (
@@ -72,8 +73,10 @@ def make_preprocessor(
     """Build the transformer from a table to float32 features.
 
     Numbers become (x − median) / interquartile range, then x / √(1 + (x/3)²), missing ones the median
-    and an indicator column; text and booleans become one-hot, with categories for missing, rare and unknown
-    values; dates become year, month, day, weekday and days elapsed, which are then encoded as numbers.
+    and an indicator column; beside these stand piecewise-linear features of each number (`PiecewiseLinear`),
+    fewer of them in a wide or long table. Text and booleans become one-hot, with categories for missing,
+    rare and unknown values; dates become year, month, day, weekday and days elapsed, which are then encoded
+    as numbers.
 
     Args:
         columns: the schema of the columns, from `infer_schema`.
@@ -93,9 +96,11 @@ def make_preprocessor(
         raise DataError("no column is left to predict from: add columns whose values differ")
     kinds = {kind: [name for name in used if used[name] == kind] for kind in used.values()}
     text = kinds.get("category", []) + kinds.get("boolean", [])
+    numbers, dates = kinds.get("number", []), kinds.get("date", [])
+    n_bins = count_bins(rows, len(numbers) + len(DateParts.PARTS) * len(dates))
     parts = [
-        ("numbers", _make_scaler(), kinds.get("number", [])),
-        ("dates", make_pipeline(DateParts(), *_make_scaler().named_steps.values()), kinds.get("date", [])),
+        ("numbers", make_pipeline(*_number_steps(n_bins)), numbers),
+        ("dates", make_pipeline(DateParts(), *_number_steps(n_bins)), dates),
         ("text", _make_one_hot(rows), text),
     ]
     return Pipeline(
@@ -106,13 +111,14 @@ def make_preprocessor(
     )
 
 
-def _make_scaler() -> Pipeline:
-    return make_pipeline(
-        # Median and quartiles, not mean and deviation: an outlier must not compress all other values.
-        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
-        RobustScaler(),
-        SmoothClip(),
+def _number_steps(n_bins: int) -> tuple[SimpleImputer, FeatureUnion]:
+    imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    # Median and quartiles, not mean and deviation: an outlier must not compress all other values.
+    scaled = make_pipeline(RobustScaler(), SmoothClip())
+    union = FeatureUnion(
+        [("scaled", scaled), ("bins", PiecewiseLinear(n_bins))], verbose_feature_names_out=False
     )
+    return imputer, union
 
 
 def _make_one_hot(rows: int) -> OneHotEncoder:
