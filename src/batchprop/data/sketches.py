@@ -51,7 +51,7 @@ class WeightedSamples(NamedTuple):
         return float(high - (high - low) * (1 - t) if t >= _HALF else low + (high - low) * t)
 
     def lower(self, levels: Floats) -> Floats:
-        """Return the greatest value at or below each quantile (k,), as ``numpy.quantile(..., method="lower")``.
+        """Return the greatest value up to each quantile (k,), as ``numpy.quantile(..., method="lower")``.
 
         >>> WeightedSamples(np.array([1.0, 2.0]), np.array([3, 1])).lower(np.array([0.5, 0.9, 1.0]))
         array([1., 1., 2.])

@@ -119,19 +119,19 @@ class _Ensemble(BaseEstimator):
             # The members yet to come share the time that is left.
             stop = _StopAt(monotonic() + left / (len(folds) - number))
             member = clone(self.estimator).set_params(random_state=seed + number, callbacks=(*given, stop))
-            weights = (
-                (None, None) if sample_weight is None else (sample_weight[train], sample_weight[held_out])
+            weights, weights_val = (
+                None if sample_weight is None else sample_weight[rows] for rows in (train, held_out)
             )
             with warnings.catch_warnings():
-                # The held-out rows tell the best epoch, whether or not the loss was still falling at the last.
+                # Held-out rows tell the best epoch, whether or not the loss was still falling at the last.
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 member.fit(
                     X[train],
                     y[train],
-                    weights[0],
+                    weights,
                     X_val=X[held_out],
                     y_val=y[held_out],
-                    sample_weight_val=weights[1],
+                    sample_weight_val=weights_val,
                 )
             self.members_.append(member.set_params(callbacks=self.estimator.callbacks))
             yield Fold(train, held_out), member
@@ -151,7 +151,7 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
         classes_: the classes (K,).
         temperature_: what the logits of every member are divided by, so that the probabilities of the rows
             that they held out have the smallest log loss (Guo et al. 2017, arXiv 1706.04599).
-        out_of_fold_: the probabilities of each row (n, K) by the members that held it out; NaN where none did.
+        out_of_fold_: the probabilities of each row (n, K) by the members that held it out; NaN if none did.
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, folds: Sequence[Fold] | None = None) -> Self:

@@ -146,7 +146,7 @@ def write_smooth_clip(graph: Graph, operator: Any) -> None:
 
 
 def write_piecewise_linear(graph: Graph, operator: Any) -> None:
-    """Write ``PiecewiseLinear``: ``clip((x − low) / width, 0, 1)`` of each bin's column, as float32 ``(n, q)``."""
+    """Write ``PiecewiseLinear``: ``clip((x − low) / width, 0, 1)`` of each bin, as float32 ``(n, q)``."""
     step = operator.raw_operator
     x = as_matrix(graph, operator, np.float64)
     x = graph("Gather", x, graph.constant(step.column_, np.int64), axis=1)

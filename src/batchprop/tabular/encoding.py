@@ -22,21 +22,20 @@ Features = npt.NDArray[np.float32]
 def encode_features(features: ColumnTransformer, columns: pd.DataFrame) -> Features:
     """Return ``features.transform(columns)`` (n, k), bit for bit.
 
-        Args:
-            features: the fitted step "features" of a model.
-            columns: what its step "columns" returns (n rows).
+    Args:
+        features: the fitted step "features" of a model.
+        columns: what its step "columns" returns (n rows).
 
-        >>> from batchprop.tabular.schema import infer_schema
-        >>> from batchprop.tabular.piecewise import place_in_bins
-    from batchprop.tabular.transformers import make_preprocessor
-        >>> table = pd.DataFrame({"age": [30, None, 40], "home": ["rent", "own", "rent"]})
-        >>> encoder = make_preprocessor(infer_schema(table), 3).fit(table)
-        >>> columns = encoder["columns"].transform(table)
-        >>> np.array_equal(
-        ...     encode_features(encoder["features"], columns),
-        ...     encoder["features"].transform(columns),
-        ... )
-        True
+    >>> from batchprop.tabular.schema import infer_schema
+    >>> from batchprop.tabular.transformers import make_preprocessor
+    >>> table = pd.DataFrame({"age": [30, None, 40], "home": ["rent", "own", "rent"]})
+    >>> encoder = make_preprocessor(infer_schema(table), 3).fit(table)
+    >>> columns = encoder["columns"].transform(table)
+    >>> np.array_equal(
+    ...     encode_features(encoder["features"], columns),
+    ...     encoder["features"].transform(columns),
+    ... )
+    True
     """
     places = features.output_indices_
     encoded = np.empty((len(columns), max(place.stop for place in places.values())), np.float32)
@@ -68,7 +67,7 @@ def _numbers(part: Pipeline, columns: pd.DataFrame, names: Sequence[str]) -> Ite
 
 
 def _encode_numbers(part: Pipeline, columns: Iterable[Floats], encoded: Features) -> None:
-    """Fill in numbers (n, c), the marks of their gaps and their bins, column by column: each stays in the cache."""
+    """Fill in numbers (n, c), marks of gaps and bins, column by column: each stays in the cache."""
     imputer, union = (step for _, step in part.steps[-2:])
     (scaler, clip), bins = (step for _, step in union["scaled"].steps), union["bins"]
     marked, c = imputer.indicator_.features_.tolist(), len(imputer.statistics_)
@@ -79,11 +78,11 @@ def _encode_numbers(part: Pipeline, columns: Iterable[Floats], encoded: Features
 
     for i, x in enumerate(columns):
         gaps = np.isnan(x)
-        x = np.where(gaps, imputer.statistics_[i], x)
-        encoded[:, i] = scale(x, i)
+        filled = np.where(gaps, imputer.statistics_[i], x)
+        encoded[:, i] = scale(filled, i)
         own = slice(*np.searchsorted(bins.column_, [i, i + 1]).tolist())
         encoded[:, first_bin + own.start : first_bin + own.stop] = place_in_bins(
-            x[:, None], bins.low_[own], bins.width_[own]
+            filled[:, None], bins.low_[own], bins.width_[own]
         )
         if i in marked:
             j = c + marked.index(i)

@@ -1,4 +1,4 @@
-"""``TabularClassifier`` and ``TabularRegressor``: strong networks on any table, with scikit-learn's interface.
+"""``TabularClassifier`` and ``TabularRegressor``: strong networks on any table, as scikit-learn estimators.
 
 A table is encoded as ``train_table`` does it; several networks are then trained, each with its own validation
 rows, and their answers averaged.
@@ -93,7 +93,7 @@ class _TabularEstimator(BaseEstimator):
     def _fit(
         self, X: Any, y: NDArray[Any], sample_weight: Any, ensemble: type, network: type
     ) -> NDArray[np.float64]:
-        """Fit the preprocessing and the networks, and return the answer for each row by those that held it out.
+        """Fit preprocessing and networks; return the answer for each row by those that held it out.
 
         The targets are as the networks take them.
         """
@@ -176,9 +176,9 @@ class _TabularEstimator(BaseEstimator):
 class TabularClassifier(ClassifierMixin, _TabularEstimator):
     """Predict classes from any table: numbers, words, dates and gaps, without preparing them.
 
-    Columns are encoded as ``train_table`` does it, several networks are trained by batch backpropagation, each
-    with its own validation rows, and their probabilities are averaged. The probabilities are calibrated: the
-    networks learn from smoothed labels, and one temperature is fitted to the rows that they held out.
+    Columns are encoded as ``train_table`` does it, several networks are trained, each with its own validation
+    rows, and their probabilities are averaged. One temperature, fitted to the rows that they held out,
+    calibrates these.
 
     Args:
         preset: how much work: ``"fast"`` trains 1 network, ``"balanced"`` 4, ``"best"`` 16.
@@ -204,7 +204,7 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
         schema_: what each column holds.
         preprocessor_: the fitted pipeline from a table to features.
         network_: the networks, ``network_.members_``.
-        out_of_fold_: the probabilities of each row (n, K) by the networks that held it out; NaN where none did.
+        out_of_fold_: the probabilities of each row (n, K) by the networks that held it out; NaN if none did.
         n_features_in_: c; ``feature_names_in_`` the names of the columns.
 
     Source:

@@ -20,8 +20,7 @@ MAX_BINS = 4096
 """The most bins of all columns: a layer's time and memory grow with them."""
 
 MAX_ROWS = 100_000
-"""Longer tables have no bins: their features would take up to 17 times the memory and time of the numbers, and
-so many rows show thresholds by themselves."""
+"""Longer tables have no bins: the features would take up to 17 times the memory and time of the numbers."""
 
 
 def count_bins(n_rows: int, n_columns: int) -> int:
@@ -36,7 +35,7 @@ def count_bins(n_rows: int, n_columns: int) -> int:
 
 
 class PiecewiseLinear(TransformerMixin, BaseEstimator):
-    """Numbers (n, c) to how far each reaches through each bin (n, q): clip((x − a) / (b − a), 0, 1), float32.
+    """Numbers (n, c) to how far each reaches through each bin (n, q): clip((x − a) / (b − a), 0, 1).
 
     The bins of a column lie between its quantiles, so that each holds about as many rows; equal quantiles
     are one edge, and a column with a single bin has no features here. With these a layer is piecewise linear

@@ -235,8 +235,7 @@ def _prototype_rows(
 
 
 def _set_statistics(part: Pipeline, columns: list[tuple[list[WeightedSamples], int]]) -> None:
-    """Fit the imputer on the medians, then the scaler on the five-number summary of each filled feature, and
-    place the edges of its bins."""
+    """Fit imputer, scaler and bins on the distribution of each filled feature."""
     imputer, union = part["simpleimputer"], part["featureunion"].named_transformers
     (scaler, clip), bins = (step for _, step in union["scaled"].steps), union["bins"]
     features = [(ranked, missing) for parts, missing in columns for ranked in parts]
