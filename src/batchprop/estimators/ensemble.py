@@ -17,7 +17,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
 from batchprop.batches import Indices
@@ -52,7 +52,7 @@ def member_folds(n_members: int, n_rows: int, labels: Any | None, random_state: 
         random_state: shuffles.
 
     Raises:
-        InputError: there are fewer rows than parts.
+        InputError: there are not two rows, of one class.
 
     Example:
         >>> folds = member_folds(4, 12, None, random_state=0)
@@ -60,19 +60,19 @@ def member_folds(n_members: int, n_rows: int, labels: Any | None, random_state: 
         True
     """
     n_folds = n_members if MIN_FOLDS <= n_members <= MAX_FOLDS else MAX_FOLDS
-    rows, rare, codes = np.arange(n_rows), np.empty(0, dtype=np.intp), None
-    if labels is not None:
-        _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        is_rare = counts[codes] < n_folds
-        rows, rare, codes = rows[~is_rare], rows[is_rare], codes[~is_rare]
-    if len(rows) < n_folds:
+    codes, counts = np.unique(
+        np.zeros(n_rows) if labels is None else labels, return_inverse=True, return_counts=True
+    )[1:]
+    n_folds = min(n_folds, counts.max(initial=0))
+    if n_folds < 2:
         raise InputError(
-            f"X has {n_rows} rows, too few to hold out some of them in {n_folds} parts: add rows"
+            f"n_samples = {n_rows}: no class has two rows, one to learn from and one to hold out; add rows"
         )
+    is_rare = counts[codes] < n_folds
+    rows, rare, codes = np.flatnonzero(~is_rare), np.flatnonzero(is_rare), codes[~is_rare]
     folds = list[Fold]()
     while len(folds) < n_members:
-        kind = KFold if codes is None else StratifiedKFold
-        division = kind(n_folds, shuffle=True, random_state=random_state + len(folds))
+        division = StratifiedKFold(n_folds, shuffle=True, random_state=random_state + len(folds))
         folds += [
             Fold(np.sort(np.concatenate([rows[train], rare])), rows[held_out])
             for train, held_out in division.split(rows, codes)
@@ -133,8 +133,14 @@ class _Ensemble(BaseEstimator):
                     y_val=y[held_out],
                     sample_weight_val=weights_val,
                 )
-            self.members_.append(member.set_params(callbacks=self.estimator.callbacks))
+            # It answers in the type of X: float64 gives the digits that an average deserves.
+            self.members_.append(member.set_params(callbacks=self.estimator.callbacks, dtype=None))
             yield Fold(train, held_out), member
+
+    @property
+    def n_iter_(self) -> int:
+        """The most epochs of a member."""
+        return max(member.n_iter_ for member in self.members_)
 
     @property
     def n_features_in_(self) -> int:

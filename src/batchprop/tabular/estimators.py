@@ -23,13 +23,14 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 
 from batchprop.data.frames import read_frame
 from batchprop.data.names import normalize_columns
-from batchprop.errors import ParameterError, unknown_option_error
+from batchprop.errors import InputError, ParameterError, unknown_option_error
 from batchprop.estimators import MLPClassifier, MLPRegressor
 from batchprop.estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor, member_folds
 from batchprop.estimators.kinds import check_kinds
 from batchprop.estimators.validation import check_numeric_target, check_sample_weight
 from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.frames import as_pandas
+from batchprop.tabular.options import read_types
 from batchprop.tabular.predictions import warn_unseen
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.transformers import TargetScaler, make_preprocessor
@@ -91,7 +92,7 @@ class _TabularEstimator(BaseEstimator):
                 setattr(self, name, value)
 
     def _fit(
-        self, X: Any, y: NDArray[Any], sample_weight: Any, ensemble: type, network: type
+        self, X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None, ensemble: type, network: type
     ) -> NDArray[np.float64]:
         """Fit preprocessing and networks; return the answer for each row by those that held it out.
 
@@ -100,11 +101,13 @@ class _TabularEstimator(BaseEstimator):
         preset = self._preset()
         frame = self._read(X, reset=True)
         check_consistent_length(frame, y)
-        weights = check_sample_weight(sample_weight, len(frame))
+        if len(frame) < 2:  # noqa: PLR2004 one to learn from, and one to hold out
+            raise InputError(f"n_samples = {len(frame)}: give at least 2 rows")
         kept = np.ones(len(frame), bool) if weights is None else weights > 0
         frame, y = frame[kept], y[kept]
         weights = None if weights is None else weights[kept]
-        self.schema_ = infer_schema(frame, self.types)
+        types = read_types(self.types) if self.types else ()
+        self.schema_ = infer_schema(frame, dict(each.rpartition("=")[::2] for each in types))
         self.preprocessor_ = make_preprocessor(self.schema_, len(frame))
         encoded = self.preprocessor_.fit_transform(frame)
         n_members = self.n_members or max(1, min(preset.n_members, len(frame) // _ROWS_PER_MEMBER))
@@ -156,14 +159,21 @@ class _TabularEstimator(BaseEstimator):
             return pd.DataFrame(X, columns=names).infer_objects()
         return normalize_columns(as_pandas(X))
 
-    def _encode(self, X: Any) -> NDArray[np.float32]:
+    def _encode(self, X: Any) -> NDArray[np.float64]:
         """Return the features of rows, and warn of values that the training had not."""
         check_is_fitted(self, "network_")
         columns = self.preprocessor_["columns"].transform(self._read(X, reset=False))
         unseen = UnseenCounter(self.preprocessor_)
         unseen.add(columns)
         warn_unseen(unseen)
-        return encode_features(self.preprocessor_["features"], columns)
+        # In float32 the seventh digit of an answer would depend on the rows beside it.
+        return encode_features(self.preprocessor_["features"], columns).astype(np.float64)
+
+    @property
+    def n_iter_(self) -> int:
+        """The most epochs of a network."""
+        check_is_fitted(self, "network_")
+        return int(self.network_.n_iter_)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -267,11 +277,11 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
         check_kinds(y, "y")
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
-        counted = y if sample_weight is None else y[np.asarray(sample_weight) > 0]
-        self.classes_ = np.unique(counted)
+        weights = check_sample_weight(sample_weight, len(y))
+        self.classes_ = np.unique(y if weights is None else y[weights > 0])
         # Rows of weight 0 may have other labels; they are left out before any network sees them.
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
-        self.out_of_fold_ = self._fit(X, codes, sample_weight, MLPEnsembleClassifier, MLPClassifier)
+        self.out_of_fold_ = self._fit(X, codes, weights, MLPEnsembleClassifier, MLPClassifier)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -286,12 +296,14 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
         Warns:
             UnseenValueWarning: rows hold values that the training had not.
         """
-        P: NDArray[np.float64] = self.network_.predict_proba(self._encode(X))
+        encoded = self._encode(X)
+        P: NDArray[np.float64] = self.network_.predict_proba(encoded)
         return P
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most likely label of each row (n,); see ``predict_proba``."""
-        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        codes = self.predict_proba(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[codes]
         return labels
 
     def _network_parameters(self, preset: Preset, n_rows: int) -> dict[str, Any]:
@@ -391,9 +403,10 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
             ensure_all_finite=True,
             input_name="y",
         )
-        self.target_scaler_ = TargetScaler().fit(y[:, None])
+        weights = check_sample_weight(sample_weight, len(y))
+        self.target_scaler_ = TargetScaler().fit((y if weights is None else y[weights > 0])[:, None])
         scaled = self.target_scaler_.transform(y[:, None])[:, 0]
-        held_out = self._fit(X, scaled, sample_weight, MLPEnsembleRegressor, MLPRegressor)
+        held_out = self._fit(X, scaled, weights, MLPEnsembleRegressor, MLPRegressor)
         self.out_of_fold_ = self._in_own_unit(held_out)
         self.held_out_errors_ = np.abs(self.out_of_fold_ - y)[~np.isnan(held_out)]
         return self
@@ -410,7 +423,8 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
         Warns:
             UnseenValueWarning: rows hold values that the training had not.
         """
-        return self._in_own_unit(self.network_.predict(self._encode(X)))
+        encoded = self._encode(X)
+        return self._in_own_unit(self.network_.predict(encoded))
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> NDArray[np.float64]:
         """Return an interval for each row (n, 2) that holds the true number with a given probability.
