@@ -254,7 +254,7 @@ def count_numeric(words: "pd.Series[int]", rules: TextRules = USUAL) -> tuple[in
     (3, 'abc')
     """
     others = to_numbers(pd.Series(words.index, dtype=object), rules).isna().to_numpy()
-    first = str(words.index[others.argmax()]) if others.any() else None
+    first = str(words.index[int(others.argmax())]) if others.any() else None
     return int(words.to_numpy()[~others].sum()), first
 
 
