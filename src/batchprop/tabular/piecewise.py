@@ -93,7 +93,7 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         )
 
 
-def place_in_bins(x: Floats, low: Floats, width: Floats) -> npt.NDArray[np.float32]:
+def place_in_bins(x: Floats, low: Floats | float, width: Floats | float) -> npt.NDArray[np.float32]:
     """Return clip((x − low) / width, 0, 1) as float32."""
     # A bin may be too narrow to divide by: all that lies beyond it is at its end.
     with np.errstate(over="ignore"):
