@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from batchprop.influence import influence
     from batchprop.network import Network
     from batchprop.params import Layer
+    from batchprop.tabular.estimators import TabularClassifier, TabularRegressor
 
 __version__ = "0.1.0"
 
@@ -51,6 +52,8 @@ __all__ = [
     "MLPRegressor",
     "Network",
     "Step",
+    "TabularClassifier",
+    "TabularRegressor",
     "__version__",
     "activations",
     "backprop",
@@ -80,6 +83,8 @@ _HOMES = {
     "MLPRegressor": "estimators",
     "Network": "network",
     "Step": "backprop",
+    "TabularClassifier": "tabular.estimators",
+    "TabularRegressor": "tabular.estimators",
     "backprop": "backprop",
     "check_gradient": "gradcheck",
     "influence": "influence",

@@ -95,7 +95,7 @@ def _is_ordinary(largest: Any, ordinary: float = ORDINARY_WEIGHT) -> Any:
     return (largest == 0) | ((largest >= 1 / ordinary) & (largest <= ordinary))
 
 
-def take_columns(X: Any, rows: Indices) -> Array:
+def take_columns(X: Any, rows: Indices | slice) -> Array:
     """Return some rows of a dense or CSR matrix ``(n, k)`` as the columns ``(k, m)`` of a dense one.
 
     Example:
@@ -107,11 +107,11 @@ def take_columns(X: Any, rows: Indices) -> Array:
     return take_rows(X, rows).T
 
 
-def take_rows(X: Any, rows: Indices) -> Array:
-    """Return some rows of a dense or CSR matrix as the rows of a dense one."""
+def take_rows(X: Any, rows: Indices | slice) -> Array:
+    """Return some rows of a dense or CSR matrix as the rows of a dense one; a slice of them may be a view."""
     if isinstance(X, np.ndarray):
         # ``take`` is faster, but would first copy all of X into row order.
-        return X.take(rows, axis=0) if X.flags.c_contiguous else X[rows]
+        return X.take(rows, axis=0) if X.flags.c_contiguous and not isinstance(rows, slice) else X[rows]
     return X[rows].toarray() if hasattr(X, "toarray") else namespace(X).take(X, rows, axis=0)
 
 

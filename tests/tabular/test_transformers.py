@@ -19,6 +19,7 @@ from batchprop.tabular.transformers import (
     SmoothClip,
     TargetScaler,
     make_preprocessor,
+    squash,
 )
 
 
@@ -181,6 +182,17 @@ def test_smooth_clip_keeps_small_numbers_and_scales_constant_columns():
     y = SmoothClip().fit_transform(x)
     np.testing.assert_allclose(y[:, 0], x[:, 0], rtol=1e-3)
     assert y[-1, 1] == pytest.approx(2 / np.hypot(1, 2 / 3))
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 0.7, 1.0, 1e200, 1.7e308])
+def test_squashing_neither_overflows_nor_vanishes_at_any_scale(scale):
+    ratios = np.array([0.0, 1e-3, 1.0, 2.0, 50.0, 1e9])
+    with np.errstate(over="ignore"):
+        x = np.append(np.clip(ratios * scale, 0, 1e308), np.inf)
+    y = squash(x, scale)
+    np.testing.assert_allclose(y[:-1], x[:-1] / np.hypot(scale, x[:-1] / 3), rtol=1e-7)
+    assert y[-1] == 3
+    assert np.array_equal(squash(-x, scale), -y)
 
 
 @pytest.mark.parametrize("unit", [2.0**-60, 2.0**-400, 2.0**-1000])

@@ -50,6 +50,16 @@ class WeightedSamples(NamedTuple):
         # The two forms differ in their rounding, and NumPy's choice between them is this one.
         return float(high - (high - low) * (1 - t) if t >= _HALF else low + (high - low) * t)
 
+    def lower(self, levels: Floats) -> Floats:
+        """Return the greatest value up to each quantile (k,), as ``numpy.quantile(..., method="lower")``.
+
+        >>> WeightedSamples(np.array([1.0, 2.0]), np.array([3, 1])).lower(np.array([0.5, 0.9, 1.0]))
+        array([1., 1., 2.])
+        """
+        ends = np.cumsum(self.weights)
+        places = np.floor((ends[-1] - 1) * levels)
+        return self.values[np.searchsorted(ends, places, side="right")]
+
     @property
     def median(self) -> float:
         """The middle value, or the mean of the two in the middle."""

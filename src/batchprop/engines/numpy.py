@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from batchprop.arrays import Array, namespace
 from batchprop.batches import (
+    MICROBATCH_SIZE,
     Batch,
     Dataset,
     EpochBatches,
@@ -118,7 +119,8 @@ class NumpyEngine:
             >>> NumpyEngine().map_rows(predict, net, np.ones((5, 2), "float32")).shape
             (5, 3)
         """
-        parts = microbatches(np.arange(matrices[0].shape[0]))
+        starts = range(0, matrices[0].shape[0], MICROBATCH_SIZE)
+        parts = [slice(start, start + MICROBATCH_SIZE) for start in starts]
         results = [function(net, *(take_columns(matrix, rows) for matrix in matrices)) for rows in parts]
         if not isinstance(results[0], tuple):
             return np.concatenate([result.T for result in results])

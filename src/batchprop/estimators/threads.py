@@ -56,3 +56,12 @@ def limit_blas_threads(engine: Engine, sizes: Sequence[int], batch_size: int) ->
         return
     with _BLAS.limit(limits=1, user_api="blas"):
         yield
+
+
+@contextmanager
+def share_blas_threads(callers: int) -> Iterator[None]:
+    """Divide the threads of BLAS among several threads that call it: more than there are cores would wait."""
+    libraries = _BLAS.select(user_api="blas").lib_controllers
+    most = max((int(library.num_threads) for library in libraries), default=1)
+    with _BLAS.limit(limits=max(1, most // callers), user_api="blas"):
+        yield

@@ -31,6 +31,7 @@ from batchprop.export.onnx_transformers import (
     write_date_parts,
     write_imputer,
     write_one_hot,
+    write_piecewise_linear,
     write_smooth_clip,
 )
 
@@ -171,6 +172,11 @@ CONVERTERS: dict[str, Converter] = {
         _accept,
         lambda step, _: [("variable", np.float64, 6 * len(step.first_))],
         lambda graph, operator, _: write_date_parts(graph, operator),
+    ),
+    "batchprop PiecewiseLinear": Converter(
+        _accept,
+        lambda step, _: [("variable", np.float32, len(step.low_))],
+        lambda graph, operator, _: write_piecewise_linear(graph, operator),
     ),
     "batchprop SmoothClip": Converter(
         _accept,

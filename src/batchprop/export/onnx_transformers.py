@@ -145,6 +145,16 @@ def write_smooth_clip(graph: Graph, operator: Any) -> None:
     graph.output(graph.cast(graph("Div", x, graph("Mul", large, root)), np.float32), operator.outputs[0])
 
 
+def write_piecewise_linear(graph: Graph, operator: Any) -> None:
+    """Write ``PiecewiseLinear``: ``clip((x − low) / width, 0, 1)`` of each bin, as float32 ``(n, q)``."""
+    step = operator.raw_operator
+    x = as_matrix(graph, operator, np.float64)
+    x = graph("Gather", x, graph.constant(step.column_, np.int64), axis=1)
+    placed = graph("Div", graph("Sub", x, graph.constant(step.low_)), graph.constant(step.width_))
+    placed = graph("Min", graph("Max", placed, graph.constant(0.0)), graph.constant(1.0))
+    graph.output(graph.cast(placed, np.float32), operator.outputs[0])
+
+
 def write_imputer(graph: Graph, operator: Any, *, dtype: Any) -> None:
     """Write a ``SimpleImputer`` of numbers, with its missing indicators."""
     imputer = operator.raw_operator

@@ -29,7 +29,7 @@ from batchprop.tabular.predictions import (
     check_proba,
     kept_columns,
     predict_blocks,
-    predict_frame,
+    predict_frames,
     read_kept,
     warn_unseen,
 )
@@ -156,15 +156,13 @@ class TrainedModel:
             raise DataError("the data frame has no rows: give at least one to predict")
         # In blocks, as the features of a wide table may take many times its memory.
         rows = block_size(self.pipeline, memory or default_memory())
-        starts = range(0, len(table), rows)
         unseen = UnseenCounter(self.pipeline)
         numbered = normalize_columns(table.reset_index(drop=True))
         keep = kept_columns(list(numbered.columns), keep)
+        frames = (numbered.iloc[i : i + rows] for i in range(0, len(table), rows))
+        predicted = predict_frames(self.pipeline, frames, unseen, proba=proba, parallel=len(table) > rows)
         try:
-            blocks = [
-                predict_frame(self.pipeline, numbered.iloc[i : i + rows], proba=proba, unseen=unseen)
-                for i in starts
-            ]
+            blocks = [predictions for _, predictions in predicted]
         except RowError as error:
             if table.index.equals(numbered.index):
                 raise

@@ -19,6 +19,7 @@ from batchprop.errors import ModelError, join_truncated
 TRUSTED_TYPES = (
     "batchprop.estimators.classifier.MLPClassifier",
     "batchprop.estimators.regressor.MLPRegressor",
+    "batchprop.tabular.piecewise.PiecewiseLinear",
     "batchprop.tabular.transformers.ColumnCaster",
     "batchprop.tabular.transformers.DateParts",
     "batchprop.tabular.transformers.SmoothClip",
@@ -30,6 +31,7 @@ SCIKIT_LEARN = (
     "sklearn.compose._target.TransformedTargetRegressor",
     "sklearn.impute._base.MissingIndicator",
     "sklearn.impute._base.SimpleImputer",
+    "sklearn.pipeline.FeatureUnion",
     "sklearn.pipeline.Pipeline",
     "sklearn.preprocessing._data.RobustScaler",
     "sklearn.preprocessing._encoders.OneHotEncoder",

@@ -1,16 +1,19 @@
 """A model's predictions as a table, computed and written at once or in blocks."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Self, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, Self, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
+from joblib import cpu_count
 from pandas.api import types
 from sklearn.pipeline import Pipeline
 
@@ -20,7 +23,8 @@ from batchprop.data.reader import read_tables
 from batchprop.data.rejects import BadRowError
 from batchprop.data.scanner import scan
 from batchprop.data.tables import Table, check_separator_used
-from batchprop.errors import DataError, ParameterError, RowError, UnseenValueWarning, warn
+from batchprop.errors import BatchpropError, DataError, ParameterError, RowError, UnseenValueWarning, warn
+from batchprop.estimators.threads import share_blas_threads
 from batchprop.files import create_file, create_text
 from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.encoding import encode_features
@@ -31,6 +35,7 @@ from batchprop.tabular.training_table import table_names
 from batchprop.tabular.unseen import UnseenCounter
 
 Write: TypeAlias = Callable[[pd.DataFrame], None]
+_Result = TypeVar("_Result")
 
 OUTPUT_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".parquet": "", ".pq": ""}
 """The suffixes of prediction files, with their delimiter; a Parquet file has none."""
@@ -39,6 +44,7 @@ MAX_BLOCK_ROWS = 65_536
 """The largest number of rows to predict at a time."""
 
 _COPIES_OF_A_ROW = 32  # Numbers, 8 bytes each, have fewer copies at a time; words take more than 8 bytes.
+_THREADS = 2  # pandas holds Python's lock in part of the work: more were not measured
 _ROW_GROUP_ROWS = 1 << 17
 _ROW_GROUP_BYTES = 1 << 26
 
@@ -88,9 +94,9 @@ def block_size(model: Pipeline, memory: int) -> int:
         model: a pipeline that `load_pipeline` returned.
         memory: in bytes.
     """
-    # Both the columns and the features of a row are in memory at a time.
+    # Both the columns and the features of a row are in memory at a time, and the blocks of all threads.
     width = len(model["columns"].kinds) + int(model[-1].n_features_in_)
-    return max(1, min(MAX_BLOCK_ROWS, memory // (8 * _COPIES_OF_A_ROW * width)))
+    return max(1, min(MAX_BLOCK_ROWS, memory // (8 * _COPIES_OF_A_ROW * _THREADS * width)))
 
 
 def check_proba(model: Pipeline) -> None:
@@ -149,7 +155,7 @@ def predict_frame(
     if proba:
         check_proba(model)
     counter = unseen or UnseenCounter(model)
-    columns = model["columns"].transform(frame)
+    columns = model["columns"].cast(frame)
     counter.add(columns)
     encoded = encode_features(model["features"], columns)
     try:
@@ -265,12 +271,21 @@ def predict_blocks(
     # As text, they stay as the file spells them.
     text, keep = keep, kept_columns(names, keep)
     columns = list(dict.fromkeys([*kinds, *keep]))
+    memory, unseen = memory or default_memory(), UnseenCounter(model)
     with (
         iter_rows(model, files, columns, memory, observer, text=text, separator=separator) as rows,
         observer.watch_prediction(rows.n_rows) as count_rows,
+        closing(
+            _predict_rows(
+                model,
+                rows,
+                count_rows,
+                unseen,
+                proba=proba,
+                parallel=rows.n_rows > block_size(model, memory),
+            )
+        ) as predicted,
     ):
-        unseen = UnseenCounter(model)
-        predicted = _predict_rows(model, rows, count_rows, unseen, proba=proba)
         yield (
             add_columns(table, frame, keep, frame.index[0] + 1 if number else None)
             for frame, table in predicted
@@ -285,15 +300,74 @@ def _predict_rows(
     unseen: UnseenCounter,
     *,
     proba: bool,
-) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    for frame in rows.frames:
+    parallel: bool,
+) -> Generator[tuple[pd.DataFrame, pd.DataFrame]]:
+    predicted = predict_frames(model, rows.frames, unseen, proba=proba, parallel=parallel)
+    try:
+        for frame, predictions in predicted:
+            yield frame, predictions
+            count_rows(len(frame))
+    except RowError as error:
+        file, unit, number = rows.locate(error.row)
+        raise DataError(f"{file}, {unit} {number}: {error}") from error
+
+
+def predict_frames(
+    model: Pipeline, frames: Iterator[pd.DataFrame], unseen: UnseenCounter, *, proba: bool, parallel: bool
+) -> Generator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Yield blocks of rows with their predictions, in order; the error is that of the first faulty block.
+
+    Args:
+        model: a pipeline that `load_pipeline` returned.
+        frames: the blocks.
+        unseen: counts the values that the training had not.
+        proba: add the probability of each class.
+        parallel: whether there are several blocks, to predict in threads.
+    """
+
+    def predict(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, UnseenCounter]:
+        counter = unseen.empty()
+        return frame, predict_frame(model, frame, proba=proba, unseen=counter), counter
+
+    threads = min(_THREADS, cpu_count()) if parallel else 1
+    with closing(_map_in_threads(predict, frames, threads)) as results:
+        for frame, predictions, counter in results:
+            unseen.update(counter)
+            yield frame, predictions
+
+
+def _map_in_threads(
+    function: Callable[[pd.DataFrame], _Result], frames: Iterator[pd.DataFrame], threads: int
+) -> Generator[_Result]:
+    if threads == 1:
+        yield from map(function, frames)
+        return
+    waiting = deque[Future[_Result]]()
+    with share_blas_threads(threads), ThreadPoolExecutor(threads) as pool:
         try:
-            predictions = predict_frame(model, frame, proba=proba, unseen=unseen)
-        except RowError as error:
-            file, unit, number = rows.locate(error.row)
-            raise DataError(f"{file}, {unit} {number}: {error}") from error
-        yield frame, predictions
-        count_rows(len(frame))
+            while (future := _submit_next(pool, function, frames)) is not None:
+                waiting.append(future)
+                # The next block is read while others are predicted; more would take memory.
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _submit_next(
+    pool: ThreadPoolExecutor, function: Callable[[pd.DataFrame], _Result], frames: Iterator[pd.DataFrame]
+) -> Future[_Result] | None:
+    try:
+        return pool.submit(function, next(frames))
+    except StopIteration:
+        return None
+    except (BatchpropError, OSError) as error:
+        # Raised in its turn: a block before may hold an error of its own.
+        failed = Future[_Result]()
+        failed.set_exception(error)
+        return failed
 
 
 @contextmanager
@@ -301,7 +375,7 @@ def iter_rows(
     model: Pipeline,
     files: Table,
     columns: Sequence[str],
-    memory: int | None,
+    memory: int,
     observer: Observer,
     *,
     text: Sequence[str] = (),
@@ -313,7 +387,7 @@ def iter_rows(
         model: provides the text columns: a file of one row does not show whether 1 is a code.
         files: of the table.
         columns: the columns that the model needs.
-        memory: the largest amount to use, in bytes; None for a quarter of the free memory.
+        memory: the largest amount to use, in bytes.
         observer: called during the scan.
         text: further text columns.
         separator: between the fields of CSV files, as for ``read_table``.
@@ -324,7 +398,6 @@ def iter_rows(
     Raises:
         DataError: a file, a column or a row cannot be read.
     """
-    memory = memory or default_memory()
     n, words = block_size(model, memory), [*text_columns(model), *text]
     rules = model["columns"].text_rules
     if not exceeds_memory(files, memory, separator):

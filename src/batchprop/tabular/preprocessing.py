@@ -235,8 +235,9 @@ def _prototype_rows(
 
 
 def _set_statistics(part: Pipeline, columns: list[tuple[list[WeightedSamples], int]]) -> None:
-    """Fit the imputer on the medians, then the scaler on the five-number summary of each filled feature."""
-    imputer, scaler, clip = (part[step] for step in ("simpleimputer", "robustscaler", "smoothclip"))
+    """Fit imputer, scaler and bins on the distribution of each filled feature."""
+    imputer, union = part["simpleimputer"], part["featureunion"].named_transformers
+    (scaler, clip), bins = (step for _, step in union["scaled"].steps), union["bins"]
     features = [(ranked, missing) for parts, missing in columns for ranked in parts]
     medians = np.array([ranked.median for ranked, _ in features])
     with_gaps = np.where([missing > 0 for _, missing in features], np.nan, medians)
@@ -251,6 +252,7 @@ def _set_statistics(part: Pipeline, columns: list[tuple[list[WeightedSamples], i
     ]
     five: Floats = np.column_stack([ranked.five() for ranked in [*filled, *flags]])
     clip.fit(scaler.fit_transform(five))
+    bins.set_edges(ranked.lower(bins.levels()) for ranked in [*filled, *flags])
 
 
 def _set_word_statistics(text: OneHotEncoder, words: dict[str, _Vocabulary], min_frequency: int) -> None:

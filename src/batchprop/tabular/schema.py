@@ -34,6 +34,9 @@ ValueType: TypeAlias = Literal["nothing", "nested", "numbers", "booleans", "date
 VALUE_TYPES: dict[str, ValueType] = {"number": "numbers", "date": "dates", "boolean": "booleans"}
 """The type of the values that each kind of spelling gives."""
 
+SOME_DISTINCT = 2
+"""Represents any number of distinct values above 1."""
+
 _KINDS: dict[str, ColumnType] = {"number": "number", "text": "category", "date": "date"}
 _PLURALS = {"number": "numbers", "category": "words", "boolean": "true and false", "date": "dates"}
 _MOSTLY_DISTINCT = 0.95
@@ -112,7 +115,8 @@ class ColumnStats:
         missing: the number of missing values.
         value_type: of its values; "mixed": single values of several types, "nested": lists or records.
         first: the first value that is not missing.
-        distinct: the number of distinct values, without missing ones.
+        distinct: the number of distinct values, without missing ones; of fractions and dates 1, or
+            ``SOME_DISTINCT`` for any number above.
         exact: whether `distinct` was counted, not estimated.
         whole: whether the numbers are whole and none is missing.
         spelling: how text spells numbers or dates, which are then what the column holds; or "".
@@ -180,35 +184,51 @@ def _compute_stats(name: str, column: pd.Series, wanted: str | None, rules: Text
             first = present.iloc[0] if spelling == TRUTH else first
     ordered = value_type in ("numbers", "dates")
     judged = value_type == "text" and wanted != "text"
-    numerals, other = count_numeric(present, rules) if judged else (0, None)
+    words = count_words(present) if value_type == "text" else None
+    numerals, other = count_numeric(words, rules) if judged and words is not None else (0, None)
+    low, high = (present.min(), present.max()) if ordered else (None, None)
+    whole = types.is_integer_dtype(present)
+    # Of fractions and dates it matters only whether there are several: to count them takes longest.
+    several = SOME_DISTINCT if ordered and not whole and low != high else 0
     return ColumnStats(
         name,
         rows,
         missing,
         value_type,
         first,
-        present.nunique(),
-        whole=types.is_integer_dtype(present),
+        several or (present.nunique() if words is None else len(words)),
+        whole=whole,
         spelling=stored,
         reading=reading,
-        low=present.min() if ordered else None,
-        high=present.max() if ordered else None,
+        low=low,
+        high=high,
         true=float(present.mean()) if value_type == "booleans" else 0.0,
         numerals=numerals,
         other=other,
-        words=1 + count_blanks(present) / len(present) if judged else 1.0,
+        words=1 + count_blanks(words) / len(present) if judged and words is not None else 1.0,
         type=wanted,
     )
 
 
-def count_blanks(text: pd.Series) -> int:
-    """Return how many runs of blanks are within texts.
+def count_words(text: pd.Series) -> "pd.Series[int]":
+    """Return how often each distinct text occurs, the texts in order of appearance as the index: most repeat.
 
-    >>> count_blanks(pd.Series(["two words", "word"]))
-    1
+    >>> count_words(pd.Series(["b", "a", "b"])).to_dict()
+    {'b': 2, 'a': 1}
     """
-    array = pa.array(text, pa.large_string(), from_pandas=True)
-    return int(pc.sum(pc.count_substring_regex(array, r"\s+")).as_py() or 0)
+    codes, words = pd.factorize(text)
+    return pd.Series(np.bincount(codes, minlength=len(words)), pd.Index(words, dtype=object))
+
+
+def count_blanks(words: "pd.Series[int]") -> int:
+    """Return how many runs of blanks are within texts, given the count of each.
+
+    >>> count_blanks(count_words(pd.Series(["two words", "word", "two words"])))
+    2
+    """
+    array = pa.array(words.index, pa.large_string(), from_pandas=True)
+    blanks = pc.fill_null(pc.count_substring_regex(array, r"\s+"), 0).to_numpy(zero_copy_only=False)
+    return int(blanks @ words.to_numpy())
 
 
 def as_values(numbers: pd.Series, words: pd.Series, spelling: str) -> pd.Series:
@@ -231,14 +251,15 @@ def as_values(numbers: pd.Series, words: pd.Series, spelling: str) -> pd.Series:
     return numbers
 
 
-def count_numeric(words: pd.Series, rules: TextRules = USUAL) -> tuple[int, str | None]:
-    """Count the words that can be read as numbers, and find the first that cannot.
+def count_numeric(words: "pd.Series[int]", rules: TextRules = USUAL) -> tuple[int, str | None]:
+    """Count the texts that can be read as numbers, given the count of each, and find the first that cannot.
 
-    >>> count_numeric(pd.Series(["1", "2.5", "abc"]))
-    (2, 'abc')
+    >>> count_numeric(count_words(pd.Series(["1", "2.5", "abc", "1"])))
+    (3, 'abc')
     """
-    others = to_numbers(words, rules).isna().to_numpy()
-    return int((~others).sum()), str(words.iloc[others.argmax()]) if others.any() else None
+    others = to_numbers(pd.Series(words.index, dtype=object), rules).isna().to_numpy()
+    first = str(words.index[int(others.argmax())]) if others.any() else None
+    return int(words.to_numpy()[~others].sum()), first
 
 
 def to_numbers(column: pd.Series, rules: TextRules = USUAL) -> pd.Series:
@@ -369,7 +390,7 @@ def is_index_name(name: str) -> bool:
 
 
 def _is_scalar(present: pd.Series) -> bool:
-    if present.dtype != object:
+    if present.dtype != object or is_text(present):
         return True
     return all(map(is_scalar, present))
 

@@ -119,7 +119,9 @@ def stratified_split(
     """
     generator = np.random.default_rng(random_state)
     aside = np.concatenate([_draw_holdout(group, fraction, generator) for group in _groups(target, rows)])
-    return np.setdiff1d(rows, aside), np.sort(aside)
+    stays = np.ones(len(target.values), dtype=bool)
+    stays[aside] = False
+    return np.sort(rows[stays[rows]]), np.sort(aside)
 
 
 def _groups(target: Target, rows: Indices) -> list[Indices]:

@@ -24,6 +24,7 @@ from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.dtypes import SECONDS, to_seconds
 from batchprop.tabular.schema import (
+    SOME_DISTINCT,
     VALUE_TYPES,
     ColumnSchema,
     ColumnStats,
@@ -32,6 +33,7 @@ from batchprop.tabular.schema import (
     classify_column,
     count_blanks,
     count_numeric,
+    count_words,
     infer_value_type,
 )
 from batchprop.tabular.spelling import IN_SECONDS, SPELLINGS, ZONED, SpellingCandidates, clean, is_text
@@ -40,7 +42,6 @@ from batchprop.tabular.transformers import MAX_ABS, MISSING, DateParts, cast_col
 FREQUENT = 1024
 """How many words of a column are kept if there are too many to count."""
 
-_SOME_DISTINCT = 2  # represents any number of distinct values between 1 and all
 _TYPE_NAMES = {"mixed": "text and numbers"}
 _SCALAR_TYPES = {"numbers", "booleans", "text", "mixed"}
 
@@ -262,8 +263,9 @@ class ColumnAccumulator:
         self.dates.add(present)
 
     def _add_text(self, present: pd.Series) -> None:
-        self._blanks += count_blanks(present)
-        numerals, other = count_numeric(present, self._rules)
+        words = count_words(present)
+        self._blanks += count_blanks(words)
+        numerals, other = count_numeric(words, self._rules)
         self._numerals, self._other = self._numerals + numerals, self._other or other
         self._text.add(pa.array(present, pa.large_string()))
         self._candidates.narrow(present)
@@ -350,13 +352,13 @@ class ColumnAccumulator:
         return VALUE_TYPES[SPELLINGS[spelling].kind]
 
     def _distinct(self, value_type: ValueType) -> float:
-        """Return the number of distinct values; for numbers and dates only 1, all or ``_SOME_DISTINCT``."""
+        """Return the number of distinct values; for numbers and dates only 1, all or ``SOME_DISTINCT``."""
         if value_type in ("numbers", "dates"):
             ordered = self.numbers if value_type == "numbers" else self.dates
             if ordered.low == ordered.high:
                 return 1
             # Between 1 and all, the number does not matter.
-            return self.rows - self.missing if self.numbers.all_distinct else _SOME_DISTINCT
+            return self.rows - self.missing if self.numbers.all_distinct else SOME_DISTINCT
         # Blocks of numbers or of booleans may come before blocks that hold the same among words.
         numbers = pd.Series(np.unique(self.numbers.quantiles.ranked().values))
         booleans = self._booleans.counts

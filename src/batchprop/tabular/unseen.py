@@ -4,12 +4,15 @@ Index legend: k rows of a block.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from batchprop.tabular.encoding import factorize_words
 from batchprop.tabular.transformers import MISSING
 
 _SHOWN = 3
@@ -42,10 +45,23 @@ class UnseenCounter:
         """Count the rows of a block: its columns (k, c), each of its kind."""
         self._rows += len(columns)
         for name, words in self._words.items():
-            unseen = columns[name][~columns[name].isin(words)]
-            self._count(name, len(unseen), unseen.unique()[: _SHOWN + 1])
+            codes, distinct = factorize_words(columns[name])
+            counts = np.bincount(codes, minlength=len(distinct)) * ~pd.Index(distinct).isin(words)
+            self._count(name, int(counts.sum()), distinct[counts > 0][: _SHOWN + 1])
         for name in self._numbers:
             self._count(name, int(columns[name].isna().sum()), [MISSING])
+
+    def empty(self) -> Self:
+        """Return a counter for the same model that has no rows yet: each thread counts its own block."""
+        other = copy(self)
+        vars(other).update(_rows=0, _counts={}, _examples={})
+        return other
+
+    def update(self, other: Self) -> None:
+        """Add the rows of another counter, which follow those of this one."""
+        self._rows += other._rows
+        for name, count in other._counts.items():
+            self._count(name, count, other._examples[name])
 
     def _count(self, name: str, count: int, values: Iterable[str]) -> None:
         if count:

@@ -1,0 +1,467 @@
+"""``TabularClassifier`` and ``TabularRegressor``: strong networks on any table, as scikit-learn estimators.
+
+A table is encoded as ``train_table`` does it; several networks are then trained, each with its own validation
+rows, and their answers averaged.
+
+Index legend: n rows, c columns, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+
+from batchprop.data.frames import read_frame
+from batchprop.data.names import normalize_columns
+from batchprop.errors import InputError, ParameterError, unknown_option_error
+from batchprop.estimators import MLPClassifier, MLPRegressor
+from batchprop.estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor, member_folds
+from batchprop.estimators.kinds import check_kinds
+from batchprop.estimators.validation import check_numeric_target, check_sample_weight
+from batchprop.tabular.encoding import encode_features
+from batchprop.tabular.frames import as_pandas
+from batchprop.tabular.options import read_types
+from batchprop.tabular.predictions import warn_unseen
+from batchprop.tabular.schema import infer_schema
+from batchprop.tabular.transformers import TargetScaler, make_preprocessor
+from batchprop.tabular.unseen import UnseenCounter
+
+
+class Preset(NamedTuple):
+    """What a preset sets, unless it is given.
+
+    Attributes:
+        n_members: the number of networks.
+        hidden_layer_sizes: their hidden layers.
+        max_iter: the largest number of epochs.
+        n_iter_no_change: how many epochs without a better validation loss to wait.
+    """
+
+    n_members: int
+    hidden_layer_sizes: tuple[int, ...] = (256,)
+    max_iter: int = 60
+    n_iter_no_change: int = 15
+
+
+PRESETS = {
+    "fast": Preset(n_members=1),
+    "balanced": Preset(n_members=4),
+    "best": Preset(n_members=16),
+}
+"""What each preset sets, from the least to the most work."""
+
+_ROWS_PER_MEMBER = 5
+
+
+class _TabularEstimator(BaseEstimator):
+    """What both estimators share."""
+
+    preset: str
+    n_members: int | None
+    time_limit: float | None
+    hidden_layer_sizes: Sequence[int] | None
+    activation: str
+    learning_rate_init: float
+    batch_size: int
+    max_iter: int | None
+    n_iter_no_change: int | None
+    dropout: float
+    alpha: float
+    types: Mapping[str, str] | None
+    random_state: int | None
+    engine: str
+
+    preprocessor_: Pipeline
+    network_: Any
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+
+    def _set_parameters(self, arguments: Mapping[str, Any]) -> None:
+        for name, value in arguments.items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
+
+    def _fit(
+        self, X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None, ensemble: type, network: type
+    ) -> NDArray[np.float64]:
+        """Fit preprocessing and networks; return the answer for each row by those that held it out.
+
+        The targets are as the networks take them.
+        """
+        preset = self._preset()
+        frame = self._read(X, reset=True)
+        check_consistent_length(frame, y)
+        if len(frame) < 2:  # noqa: PLR2004 one to learn from, and one to hold out
+            raise InputError(f"n_samples = {len(frame)}: give at least 2 rows")
+        kept = np.ones(len(frame), bool) if weights is None else weights > 0
+        frame, y = frame[kept], y[kept]
+        weights = None if weights is None else weights[kept]
+        types = read_types(self.types) if self.types else ()
+        self.schema_ = infer_schema(frame, dict(each.rpartition("=")[::2] for each in types))
+        self.preprocessor_ = make_preprocessor(self.schema_, len(frame))
+        encoded = self.preprocessor_.fit_transform(frame)
+        n_members = self.n_members or max(1, min(preset.n_members, len(frame) // _ROWS_PER_MEMBER))
+        seed = 0 if self.random_state is None else self.random_state
+        folds = member_folds(n_members, len(frame), y if network is MLPClassifier else None, seed)
+        fewest = min(len(fold.train) for fold in folds)
+        member = network(random_state=seed, **self._network_parameters(preset, fewest))
+        self.network_ = ensemble(member, n_members, self.time_limit).fit(encoded, y, weights, folds=folds)
+        held_out = np.full((len(kept), *self.network_.out_of_fold_.shape[1:]), np.nan)
+        held_out[kept] = self.network_.out_of_fold_
+        del self.network_.out_of_fold_  # here it is, for all rows
+        return held_out
+
+    def _preset(self) -> Preset:
+        if self.preset not in PRESETS:
+            raise unknown_option_error("preset", self.preset, PRESETS)
+        if self.n_members is not None and self.n_members < 1:
+            raise ParameterError(f"n_members={self.n_members!r} is not allowed: give a positive integer")
+        if self.time_limit is not None and not 0 < self.time_limit < math.inf:
+            raise ParameterError(f"time_limit={self.time_limit!r} is not allowed: give seconds, above 0")
+        return PRESETS[self.preset]
+
+    def _network_parameters(self, preset: Preset, n_rows: int) -> dict[str, Any]:
+        given = {
+            name: getattr(self, name)
+            for name in ("hidden_layer_sizes", "max_iter", "n_iter_no_change")
+            if getattr(self, name) is not None
+        }
+        own = {name: getattr(self, name) for name in ("activation", "dropout", "alpha", "engine")}
+        return {
+            **{name: value for name, value in preset._asdict().items() if name != "n_members"},
+            **given,
+            **own,
+            "learning_rate_init": self.learning_rate_init,
+            "learning_rate": "cosine",
+            "batch_size": min(self.batch_size, n_rows),
+            "early_stopping": True,
+            "scoring": "loss",
+            "tol": 0.0,
+        }
+
+    def _read(self, X: Any, *, reset: bool) -> pd.DataFrame:
+        """Return X as a data frame of pandas; the columns of an array are x0, x1, ..."""
+        if read_frame(X) is None:
+            X = check_array(X, dtype=None, ensure_all_finite=False)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        if isinstance(X, np.ndarray):
+            names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(X.shape[1])])
+            return pd.DataFrame(X, columns=names).infer_objects()
+        return normalize_columns(as_pandas(X))
+
+    def _encode(self, X: Any) -> NDArray[np.float64]:
+        """Return the features of rows, and warn of values that the training had not."""
+        check_is_fitted(self, "network_")
+        columns = self.preprocessor_["columns"].transform(self._read(X, reset=False))
+        unseen = UnseenCounter(self.preprocessor_)
+        unseen.add(columns)
+        warn_unseen(unseen)
+        # In float32 the seventh digit of an answer would depend on the rows beside it.
+        return encode_features(self.preprocessor_["features"], columns).astype(np.float64)
+
+    @property
+    def n_iter_(self) -> int:
+        """The most epochs of a network."""
+        check_is_fitted(self, "network_")
+        return int(self.network_.n_iter_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags
+
+
+class TabularClassifier(ClassifierMixin, _TabularEstimator):
+    """Predict classes from any table: numbers, words, dates and gaps, without preparing them.
+
+    Columns are encoded as ``train_table`` does it, several networks are trained, each with its own validation
+    rows, and their probabilities are averaged. One temperature, fitted to the rows that they held out,
+    calibrates these.
+
+    Args:
+        preset: how much work: ``"fast"`` trains 1 network, ``"balanced"`` 4, ``"best"`` 16.
+        n_members: the number of networks; None for the preset's, and fewer for less than 5 rows each.
+        time_limit: after so many seconds no further epoch begins; None for no limit.
+        hidden_layer_sizes: the widths of the hidden layers; None for the preset's.
+        activation: of the hidden layers, as for ``MLPClassifier``.
+        learning_rate_init: the first learning rate; it falls to 0 along half a cosine.
+        batch_size: rows in a batch.
+        max_iter: the largest number of epochs; None for the preset's.
+        n_iter_no_change: how many epochs without a better validation loss to wait; None for the preset's.
+        dropout: the share of hidden units left out of a step.
+        alpha: the strength of the L2 penalty.
+        label_smoothing: ε; every label becomes ``(1 − ε) Y + ε/K``.
+        class_weight: as for ``MLPClassifier``.
+        types: column name → what it holds, whatever it looks like, as ``{"zip": "text"}``; see
+            ``batchprop.tabular.train_table``.
+        random_state: the seed of folds, weights and order; None for 0.
+        engine: as for ``MLPClassifier``.
+
+    Attributes:
+        classes_: the classes (K,).
+        schema_: what each column holds.
+        preprocessor_: the fitted pipeline from a table to features.
+        network_: the networks, ``network_.members_``.
+        out_of_fold_: the probabilities of each row (n, K) by the networks that held it out; NaN if none did.
+        n_features_in_: c; ``feature_names_in_`` the names of the columns.
+
+    Source:
+        Piecewise-linear features: arXiv 2203.05556. Robust scaling and smooth clipping: arXiv 2407.04491.
+        Temperature: arXiv 1706.04599.
+
+    Example:
+        >>> table = pd.DataFrame(
+        ...     {"petals": [4, 4, 5, 5] * 10, "colour": ["red", "red", None, "blue"] * 10}
+        ... )
+        >>> clf = TabularClassifier(preset="fast", max_iter=20).fit(
+        ...     table, ["poppy", "poppy", "rose", "rose"] * 10
+        ... )
+        >>> clf.predict(pd.DataFrame({"petals": [5], "colour": ["blue"]})).tolist()
+        ['rose']
+    """
+
+    label_smoothing: float
+    class_weight: Any
+    classes_: NDArray[Any]
+
+    def __init__(
+        self,
+        preset: str = "balanced",
+        *,
+        n_members: int | None = None,
+        time_limit: float | None = None,
+        hidden_layer_sizes: Sequence[int] | None = None,
+        activation: str = "relu",
+        learning_rate_init: float = 0.001,
+        batch_size: int = 32,
+        max_iter: int | None = None,
+        n_iter_no_change: int | None = None,
+        dropout: float = 0.2,
+        alpha: float = 1e-4,
+        label_smoothing: float = 0.0,
+        class_weight: Any = None,
+        types: Mapping[str, str] | None = None,
+        random_state: int | None = None,
+        engine: str = "auto",
+    ) -> None:
+        self._set_parameters(locals())
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train the networks.
+
+        Args:
+            X: the table (n, c): a data frame of pandas, polars or another library, or an array.
+            y: the label of each row (n,).
+            sample_weight: how much each row counts (n,), or None; a row of 0 is as if absent.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            InputError: rows and labels differ in number, or a label or weight cannot be used.
+            DataError: no column is left to predict from.
+            ParameterError: a parameter is not allowed.
+        """
+        check_kinds(y, "y")
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        weights = check_sample_weight(sample_weight, len(y))
+        self.classes_ = np.unique(y if weights is None else y[weights > 0])
+        # Rows of weight 0 may have other labels; they are left out before any network sees them.
+        codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        self.out_of_fold_ = self._fit(X, codes, weights, MLPEnsembleClassifier, MLPClassifier)
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return the probability of each class (n, K), in the order of ``classes_``.
+
+        Args:
+            X: rows with the columns of the training.
+
+        Raises:
+            DataError: a column holds a value that is not of its kind.
+
+        Warns:
+            UnseenValueWarning: rows hold values that the training had not.
+        """
+        encoded = self._encode(X)
+        P: NDArray[np.float64] = self.network_.predict_proba(encoded)
+        return P
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the most likely label of each row (n,); see ``predict_proba``."""
+        codes = self.predict_proba(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[codes]
+        return labels
+
+    def _network_parameters(self, preset: Preset, n_rows: int) -> dict[str, Any]:
+        weight = self.class_weight
+        if isinstance(weight, Mapping):
+            weight = {
+                code: weight[label] for code, label in enumerate(self.classes_.tolist()) if label in weight
+            }
+        own = {"label_smoothing": self.label_smoothing, "class_weight": weight}
+        return super()._network_parameters(preset, n_rows) | own
+
+
+class TabularRegressor(RegressorMixin, _TabularEstimator):
+    """Predict numbers from any table: numbers, words, dates and gaps, without preparing them.
+
+    As ``TabularClassifier``, but the mean of the networks' answers. The target is standardised for the
+    networks, and the answers are in its own unit and digits.
+
+    Args:
+        preset: how much work: ``"fast"`` trains 1 network, ``"balanced"`` 4, ``"best"`` 16.
+        n_members: the number of networks; None for the preset's, and fewer for less than 5 rows each.
+        time_limit: after so many seconds no further epoch begins; None for no limit.
+        hidden_layer_sizes: the widths of the hidden layers; None for the preset's.
+        activation: of the hidden layers, as for ``MLPRegressor``.
+        learning_rate_init: the first learning rate; it falls to 0 along half a cosine.
+        batch_size: rows in a batch.
+        max_iter: the largest number of epochs; None for the preset's.
+        n_iter_no_change: how many epochs without a better validation loss to wait; None for the preset's.
+        dropout: the share of hidden units left out of a step.
+        alpha: the strength of the L2 penalty.
+        loss: ``"squared_error"``, ``"absolute_error"`` or ``"huber"``, of the standardised target.
+        types: column name → what it holds, whatever it looks like; see ``batchprop.tabular.train_table``.
+        random_state: the seed of folds, weights and order; None for 0.
+        engine: as for ``MLPRegressor``.
+
+    Attributes:
+        schema_: what each column holds.
+        preprocessor_: the fitted pipeline from a table to features.
+        network_: the networks, ``network_.members_``; they answer in standard deviations from the mean.
+        target_scaler_: the fitted ``TargetScaler``.
+        out_of_fold_: the answer for each row (n,) by the networks that held it out; NaN where none did.
+        held_out_errors_: its distance from the truth, of the rows that have one.
+        n_features_in_: c; ``feature_names_in_`` the names of the columns.
+
+    Example:
+        >>> table = pd.DataFrame({"rooms": [1, 2, 3, 4] * 10, "city": ["Rome", "Bonn"] * 20})
+        >>> reg = TabularRegressor(preset="fast", max_iter=30).fit(table, table["rooms"] * 100.0)
+        >>> bool(reg.score(table, table["rooms"] * 100.0) > 0.8)
+        True
+    """
+
+    loss: str
+
+    def __init__(
+        self,
+        preset: str = "balanced",
+        *,
+        n_members: int | None = None,
+        time_limit: float | None = None,
+        hidden_layer_sizes: Sequence[int] | None = None,
+        activation: str = "relu",
+        learning_rate_init: float = 0.001,
+        batch_size: int = 32,
+        max_iter: int | None = None,
+        n_iter_no_change: int | None = None,
+        dropout: float = 0.2,
+        alpha: float = 1e-4,
+        loss: str = "squared_error",
+        types: Mapping[str, str] | None = None,
+        random_state: int | None = None,
+        engine: str = "auto",
+    ) -> None:
+        self._set_parameters(locals())
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train the networks.
+
+        Args:
+            X: the table (n, c): a data frame of pandas, polars or another library, or an array.
+            y: the number of each row (n,).
+            sample_weight: how much each row counts (n,), or None; a row of 0 is as if absent.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            InputError: rows and numbers differ in number, or one is not finite.
+            DataError: no column is left to predict from.
+            ParameterError: a parameter is not allowed.
+        """
+        check_numeric_target(y)
+        check_kinds(y, "y")
+        y = check_array(
+            column_or_1d(y, warn=True),
+            ensure_2d=False,
+            dtype=np.float64,
+            ensure_all_finite=True,
+            input_name="y",
+        )
+        weights = check_sample_weight(sample_weight, len(y))
+        self.target_scaler_ = TargetScaler().fit((y if weights is None else y[weights > 0])[:, None])
+        scaled = self.target_scaler_.transform(y[:, None])[:, 0]
+        held_out = self._fit(X, scaled, weights, MLPEnsembleRegressor, MLPRegressor)
+        self.out_of_fold_ = self._in_own_unit(held_out)
+        self.held_out_errors_ = np.abs(self.out_of_fold_ - y)[~np.isnan(held_out)]
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Return the number of each row (n,), in the unit of the training's.
+
+        Args:
+            X: rows with the columns of the training.
+
+        Raises:
+            DataError: a column holds a value that is not of its kind.
+
+        Warns:
+            UnseenValueWarning: rows hold values that the training had not.
+        """
+        encoded = self._encode(X)
+        return self._in_own_unit(self.network_.predict(encoded))
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> NDArray[np.float64]:
+        """Return an interval for each row (n, 2) that holds the true number with a given probability.
+
+        The answer ± the quantile of the absolute errors on the rows that the networks held out.
+
+        Args:
+            X: rows with the columns of the training.
+            coverage: the probability, between 0 and 1.
+
+        Returns:
+            The lower and the upper end.
+
+        Raises:
+            ParameterError: coverage is not between 0 and 1, or there are too few held-out rows for it.
+
+        Source:
+            Vovk, Cross-conformal predictors, arXiv 1208.0806.
+        """
+        check_is_fitted(self, "network_")
+        if not 0 < coverage < 1:
+            raise ParameterError(
+                f"coverage={coverage!r} is not allowed: give a number between 0 and 1, as 0.9"
+            )
+        errors = np.sort(self.held_out_errors_)
+        rank = math.ceil(coverage * (len(errors) + 1))
+        if rank > len(errors):
+            raise ParameterError(
+                f"coverage={coverage!r} needs more than the {len(errors)} held-out rows: give at most "
+                f"{len(errors) / (len(errors) + 1):.3f}, or train on more rows"
+            )
+        y = self.predict(X)
+        return np.column_stack([y - errors[rank - 1], y + errors[rank - 1]])
+
+    def _in_own_unit(self, scaled: NDArray[np.floating]) -> NDArray[np.float64]:
+        y: NDArray[np.float64] = self.target_scaler_.inverse_transform(scaled[:, None])[:, 0]
+        return y
+
+    def _network_parameters(self, preset: Preset, n_rows: int) -> dict[str, Any]:
+        return super()._network_parameters(preset, n_rows) | {"loss": self.loss}

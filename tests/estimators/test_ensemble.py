@@ -1,0 +1,109 @@
+"""Ensembles: their folds, their averages and their temperature, against plain loops."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import log_softmax, softmax
+from sklearn.metrics import log_loss
+
+from batchprop import MLPClassifier, MLPRegressor
+from batchprop.errors import InputError, ParameterError
+from batchprop.estimators.ensemble import (
+    MLPEnsembleClassifier,
+    MLPEnsembleRegressor,
+    fit_temperature,
+    member_folds,
+)
+
+NETWORK = {"hidden_layer_sizes": (8,), "max_iter": 5, "early_stopping": True, "scoring": "loss", "tol": 0.0}
+
+
+@given(st.integers(1, 20), st.integers(16, 60), st.integers(0, 9))
+def test_every_row_is_held_out_as_often_as_any_other_and_never_learned_from_then(n_members, n_rows, seed):
+    folds = member_folds(n_members, n_rows, None, seed)
+    assert len(folds) == n_members
+    for train, held_out in folds:
+        assert sorted([*train, *held_out]) == list(range(n_rows))
+    times = np.bincount(np.concatenate([fold.held_out for fold in folds]), minlength=n_rows)
+    if n_members in {4, 5, 6, 7, 8, 16}:
+        assert set(times) == {max(n_members // 8, 1)}
+
+
+@given(st.lists(st.integers(0, 5), min_size=40, max_size=60))
+def test_no_member_lacks_a_class(labels):
+    labels = np.array([*labels, *[6] * 8])
+    for train, held_out in member_folds(5, len(labels), labels, 0):
+        assert set(labels[train]) == set(labels)
+        assert sorted([*train, *held_out]) == list(range(len(labels)))
+
+
+def test_too_few_rows_to_hold_out_are_refused():
+    with pytest.raises(InputError, match="X has 5 rows, too few"):
+        member_folds(8, 5, None, 0)
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning")
+def test_probabilities_are_the_mean_of_the_members_and_those_of_held_out_rows_are_of_their_own_member():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 3)).astype(np.float32)
+    y = np.array(["a", "b", "c"])[(X[:, 0] + rng.normal(size=90) * 0.3 > 0).astype(int) + (X[:, 1] > 1)]
+    folds = member_folds(4, 90, y, 0)
+    ensemble = MLPEnsembleClassifier(MLPClassifier(random_state=3, **NETWORK)).fit(X, y, folds=folds)
+    T = ensemble.temperature_
+
+    def alone(number, rows):
+        train, held_out = folds[number]
+        network = MLPClassifier(random_state=3 + number, **NETWORK)
+        network.fit(X[train], y[train], X_val=X[held_out], y_val=y[held_out])
+        return softmax(network.predict_log_proba(X[rows]) / T, axis=1)
+
+    rows = np.arange(90)
+    np.testing.assert_allclose(
+        ensemble.predict_proba(X), np.mean([alone(k, rows) for k in range(4)], axis=0), atol=1e-6
+    )
+    for k, fold in enumerate(folds):
+        np.testing.assert_allclose(ensemble.out_of_fold_[fold.held_out], alone(k, fold.held_out), atol=1e-6)
+    assert (ensemble.predict(X) == ensemble.classes_[ensemble.predict_proba(X).argmax(1)]).all()
+
+
+def test_answers_of_a_regression_are_the_mean_of_the_members():
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(60, 2))
+    y, weights = X[:, 0] - X[:, 1], rng.uniform(0.5, 2, 60)
+    ensemble = MLPEnsembleRegressor(MLPRegressor(random_state=0, **NETWORK)).fit(X, y, weights)
+    np.testing.assert_allclose(
+        ensemble.predict(X), np.mean([m.predict(X) for m in ensemble.members_], axis=0)
+    )
+    assert np.isfinite(ensemble.out_of_fold_).all()
+    assert not np.array_equal(ensemble.members_[0].coefs_[0], ensemble.members_[1].coefs_[0])
+
+
+@pytest.mark.parametrize("true_temperature", [0.5, 1.0, 2.0])
+def test_temperature_is_that_which_a_search_finds_best(true_temperature):
+    rng = np.random.default_rng(2)
+    Z = rng.normal(size=(4000, 3)) * 2
+    codes = np.array([rng.choice(3, p=p) for p in softmax(Z, axis=1)])
+    logs = log_softmax(Z * true_temperature, axis=1)
+    fitted = fit_temperature(logs, codes)
+    grid = np.linspace(0.34, 2.9, 400)
+    losses = [log_loss(codes, softmax(logs / T, axis=1)) for T in grid]
+    assert abs(fitted - grid[np.argmin(losses)]) < 0.02
+    assert abs(fitted - true_temperature) < 0.15 * true_temperature
+
+
+def test_no_epoch_begins_after_the_time_limit_and_one_member_is_always_trained():
+    X, y = np.arange(40.0)[:, None], np.arange(40.0)
+    ensemble = MLPEnsembleRegressor(
+        MLPRegressor(random_state=0, **NETWORK | {"max_iter": 10**6, "n_iter_no_change": 10**6}),
+        time_limit=1e-9,
+    ).fit(X, y)
+    assert [member.n_iter_ for member in ensemble.members_] == [1]
+    assert ensemble.members_[0].callbacks is None
+
+
+def test_folds_that_are_not_one_for_each_member_are_refused():
+    with pytest.raises(ParameterError, match="n_members=4 differs from the 5 folds"):
+        MLPEnsembleRegressor(MLPRegressor()).fit(
+            np.zeros((40, 1)), np.zeros(40), folds=member_folds(5, 40, None, 0)
+        )

@@ -1,0 +1,163 @@
+"""``TabularClassifier`` and ``TabularRegressor``: scikit-learn's contract, and tables as people have them."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from sklearn.model_selection import cross_val_score
+
+import batchprop as bp
+from batchprop.errors import BatchpropError, DataError, UnseenValueWarning
+from batchprop.tabular.estimators import PRESETS
+from tests.estimators.tables import with_checks
+
+BRIEF = {
+    "preset": "fast",
+    "max_iter": 15,
+    "learning_rate_init": 0.02,
+    "dropout": 0.0,
+    "hidden_layer_sizes": (32,),
+    "engine": "numpy",
+}
+# Rows that stand twice may be held out once: of such rows the division is another one.
+CHECKS = "^(?!.*sample_weight_equivalence)"
+
+
+@pytest.mark.filterwarnings("ignore")
+@with_checks({bp.TabularClassifier(**BRIEF): CHECKS, bp.TabularRegressor(**BRIEF): CHECKS})
+def test_check_estimator(estimator, check):
+    check(estimator)
+
+
+def houses(n=160, seed=0):
+    """A table with numbers, words, dates and gaps, a price that depends on all, and whether it is dear."""
+    rng = np.random.default_rng(seed)
+    size, home = rng.uniform(30, 200, n), rng.choice(["flat", "house", "boat"], n)
+    sold = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, n), "D")
+    table = pd.DataFrame({"size": np.where(rng.random(n) < 0.1, np.nan, size), "home": home, "sold": sold})
+    price = 1e6 + 50.0 * size + 3000.0 * (home == "house") + np.asarray(sold.day_of_year, float)
+    return table, price.round(2), np.where(price > np.median(price), "dear", "cheap")
+
+
+def test_a_table_of_any_library_gives_the_same_answers():
+    table, price, label = houses()
+    clf, reg = (
+        bp.TabularClassifier(**BRIEF).fit(table, label),
+        bp.TabularRegressor(**BRIEF).fit(table, price),
+    )
+    assert clf.score(table, label) > 0.85
+    assert reg.score(table, price) > 0.6
+    for convert in (pl.from_pandas, pa.Table.from_pandas):
+        assert (
+            bp.TabularClassifier(**BRIEF).fit(convert(table), label).predict(convert(table))
+            == clf.predict(table)
+        ).all()
+        np.testing.assert_array_equal(reg.predict(convert(table)), reg.predict(table))
+
+
+def test_answers_of_a_large_offset_keep_their_digits():
+    table, price, _ = houses()
+    reg = bp.TabularRegressor(**BRIEF).fit(table, price)
+    assert len(np.unique(reg.predict(table))) > 150
+    np.testing.assert_allclose(reg.predict(table).mean(), price.mean(), rtol=1e-3)
+    assert np.isnan(reg.out_of_fold_).sum() == len(price) - len(reg.held_out_errors_) > 0
+
+
+def test_the_ensemble_averages_as_many_networks_as_the_preset_says_and_fewer_on_few_rows():
+    table, _, label = houses()
+    brief = {**BRIEF, "max_iter": 1, "hidden_layer_sizes": (2,)}
+    for preset, n in (("fast", 1), ("balanced", PRESETS["balanced"].n_members)):
+        clf = bp.TabularClassifier(**{**brief, "preset": preset}).fit(table, label)
+        assert len(clf.network_.members_) == n
+    few = bp.TabularClassifier(**{**brief, "preset": "best"}).fit(table[:20], label[:20])
+    assert len(few.network_.members_) == 4
+    assert np.isfinite(few.out_of_fold_).all()
+    np.testing.assert_allclose(few.out_of_fold_.sum(axis=1), 1)
+
+
+def test_rows_of_weight_0_are_as_if_absent_whatever_they_hold():
+    table, price, label = houses()
+    odd = pd.DataFrame({"size": [1e30], "home": ["castle"], "sold": [pd.Timestamp("1970-01-01")]})
+    more, weights = pd.concat([table, odd]), np.r_[np.ones(len(table)), 0.0]
+    brief = {**BRIEF, "max_iter": 3}
+    plain = bp.TabularClassifier(**brief).fit(table, label, np.ones(len(table)))
+    weighted = bp.TabularClassifier(**brief).fit(more, [*label, "absurd"], weights)
+    assert weighted.classes_.tolist() == ["cheap", "dear"]
+    np.testing.assert_array_equal(plain.predict_proba(table), weighted.predict_proba(table))
+    reg = bp.TabularRegressor(**brief).fit(more, [*price, 1e300], weights)
+    same = bp.TabularRegressor(**brief).fit(table, price, np.ones(len(table)))
+    np.testing.assert_array_equal(reg.predict(table), same.predict(table))
+
+
+def test_class_weights_are_named_by_the_labels_of_the_table():
+    table, _, label = houses()
+    clf = bp.TabularClassifier(**BRIEF, class_weight={"dear": 1e3, "cheap": 1e-3}).fit(table, label)
+    assert (clf.predict(table) == "dear").all()
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_value_that_the_training_had_not_is_told():
+    table, _, label = houses()
+    clf = bp.TabularClassifier(**{**BRIEF, "max_iter": 1}).fit(table, label)
+    with pytest.warns(UnseenValueWarning, match=r"home: 1 of 3 rows .*castle"):
+        clf.predict(table[:3].assign(home=["castle", "flat", "boat"]))
+    with pytest.raises(DataError, match="'size' holds 'big' in row 1"):
+        clf.predict(table[:1].assign(size="big"))
+
+
+def test_intervals_hold_as_many_numbers_as_they_promise():
+    table, price, _ = houses(400)
+    reg = bp.TabularRegressor(**{**BRIEF, "preset": "balanced"}).fit(table[:300], price[:300])
+    low, high = reg.predict_interval(table[300:], coverage=0.8).T
+    # 100 rows of a probability of 0.8: five deviations to either side.
+    assert 0.6 < np.mean((low <= price[300:]) & (price[300:] <= high)) < 1
+    errors = np.sort(np.abs(reg.out_of_fold_ - price[:300]))
+    np.testing.assert_allclose(high - low, 2 * errors[int(np.ceil(0.8 * 301)) - 1])
+    with pytest.raises(BatchpropError, match=r"coverage=0.999 needs more than the 300 held-out rows"):
+        reg.predict_interval(table, coverage=0.999)
+
+
+def test_it_is_saved_cloned_and_cross_validated_as_any_estimator():
+    table, _, label = houses()
+    clf = bp.TabularClassifier(**BRIEF).fit(table, label)
+    again = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(again.predict_proba(table), clf.predict_proba(table))
+    assert cross_val_score(clf, table, label, cv=2).mean() > 0.7
+
+
+def test_thresholds_are_learned_that_a_network_without_bins_misses():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.uniform(size=600)})
+    y = np.floor(X["x"] * 8) % 2
+    steps = bp.TabularRegressor(**{**BRIEF, "max_iter": 40}).fit(X[:400], y[:400])
+    plain = bp.MLPRegressor(
+        hidden_layer_sizes=(32,),
+        max_iter=40,
+        tol=0.0,
+        n_iter_no_change=40,
+        random_state=0,
+        engine="numpy",
+        learning_rate_init=0.02,
+    )
+    assert steps.score(X[400:], y[400:]) > 0.5
+    with pytest.warns(Warning, match="Maximum iterations"):
+        assert plain.fit(X[:400], y[:400]).score(X[400:], y[400:]) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"preset": "quick"}, "preset"),
+        ({"n_members": 0}, "n_members=0 is not allowed"),
+        ({"time_limit": -1.0}, "time_limit=-1.0 is not allowed"),
+        ({"dropout": 2.0}, "dropout"),
+        ({"types": {"home": "nothing"}}, "nothing"),
+    ],
+)
+def test_parameters_that_are_not_allowed_are_refused_by_name(parameters, message):
+    table, price, _ = houses(40)
+    with pytest.raises(BatchpropError, match=message):
+        bp.TabularRegressor(**{**BRIEF, **parameters}).fit(table, price)
