@@ -159,7 +159,8 @@ def _set_all(array: NDArray[Any], rng: random.Random) -> NDArray[Any]:
 
 def _reshape(array: NDArray[Any], rng: random.Random) -> NDArray[Any]:
     shapes = [(-1,), (*array.shape, 1), (1, *array.shape), array.shape[::-1]]
-    return np.asarray(array.reshape(rng.choice(shapes)), order=rng.choice("CF"))
+    reshaped: NDArray[Any] = array.reshape(rng.choice(shapes))
+    return np.asfortranarray(reshaped) if rng.random() < 0.5 else np.ascontiguousarray(reshaped)
 
 
 def _resize(array: NDArray[Any], rng: random.Random) -> NDArray[Any]:
@@ -177,7 +178,8 @@ def _scale(array: NDArray[Any], rng: random.Random) -> NDArray[Any]:
 
 def _reorder(array: NDArray[Any], rng: random.Random) -> NDArray[Any]:
     order = rng.choice([np.arange(array.size)[::-1], np.zeros(array.size, int)])
-    return array.reshape(-1)[order].reshape(array.shape)
+    reordered: NDArray[Any] = array.reshape(-1)[order].reshape(array.shape)
+    return reordered
 
 
 ARRAY_CHANGES = (_retype, _set_one, _set_all, _reshape, _resize, _scale, _reorder)
@@ -291,7 +293,10 @@ class ModelFiles:
             raise AssertionError("probabilities outside of 0 to 1")
 
 
-KINDS = {"checkpoint": CheckpointFiles, "model": ModelFiles}
+KINDS: dict[str, type[CheckpointFiles | ModelFiles]] = {
+    "checkpoint": CheckpointFiles,
+    "model": ModelFiles,
+}
 
 
 class Search:

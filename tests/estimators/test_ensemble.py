@@ -1,5 +1,7 @@
 """Ensembles: their folds, their averages and their temperature, against plain loops."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,7 +18,13 @@ from batchprop.estimators.ensemble import (
     member_folds,
 )
 
-NETWORK = {"hidden_layer_sizes": (8,), "max_iter": 5, "early_stopping": True, "scoring": "loss", "tol": 0.0}
+NETWORK: dict[str, Any] = {
+    "hidden_layer_sizes": (8,),
+    "max_iter": 5,
+    "early_stopping": True,
+    "scoring": "loss",
+    "tol": 0.0,
+}
 
 
 @given(st.integers(1, 20), st.integers(16, 60), st.integers(0, 9))

@@ -1,6 +1,7 @@
 """``TabularClassifier`` and ``TabularRegressor``: scikit-learn's contract, and tables as people have them."""
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from batchprop.errors import BatchpropError, DataError, UnseenValueWarning
 from batchprop.tabular.estimators import PRESETS
 from tests.estimators.tables import with_checks
 
-BRIEF = {
+BRIEF: dict[str, Any] = {
     "preset": "fast",
     "max_iter": 15,
     "learning_rate_init": 0.02,

@@ -58,7 +58,7 @@ def test_first_faulty_row_is_named_and_the_blocks_before_it_are_given(model, in_
     table.to_csv(path, index=False)
     with pytest.raises(RowError, match="row 25, where a finite number is expected"):
         model.predict(table)
-    blocks = []
+    blocks = list[pd.DataFrame]()
     with (
         pytest.raises(DataError, match=r"t\.csv, line 26: .*'x' holds inf"),
         predictions.predict_blocks(model.pipeline, (path,)) as tables,

@@ -58,7 +58,8 @@ class WeightedSamples(NamedTuple):
         """
         ends = np.cumsum(self.weights)
         places = np.floor((ends[-1] - 1) * levels)
-        return self.values[np.searchsorted(ends, places, side="right")]
+        below: Floats = self.values[np.searchsorted(ends, places, side="right")]
+        return below
 
     @property
     def median(self) -> float:

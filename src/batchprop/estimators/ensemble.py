@@ -140,7 +140,7 @@ class _Ensemble(BaseEstimator):
     @property
     def n_iter_(self) -> int:
         """The most epochs of a member."""
-        return max(member.n_iter_ for member in self.members_)
+        return max(int(member.n_iter_) for member in self.members_)
 
     @property
     def n_features_in_(self) -> int:
@@ -177,38 +177,29 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
         folds = member_folds(self.n_members, len(y), y, seed) if folds is None else folds
         _check_members(self.n_members, folds)
         self.classes_, codes = np.unique(y, return_inverse=True)
-        total, times = np.zeros((len(y), len(self.classes_))), np.zeros((len(y), 1))
-        held_logs, held_codes, held_weights = [], [], []
-        for fold, member in self._fit_members(X, y, sample_weight, folds):
-            logs = member.predict_log_proba(X[fold.held_out])
-            held_logs.append((fold.held_out, logs))
-            held_codes.append(codes[fold.held_out])
-            held_weights.append(None if sample_weight is None else sample_weight[fold.held_out])
-        weights = None if sample_weight is None else np.concatenate(held_weights)
-        logs = np.concatenate([logs for _, logs in held_logs])
-        self.temperature_ = fit_temperature(logs, np.concatenate(held_codes), weights)
-        for rows, each in held_logs:
-            total[rows] += softmax(each / self.temperature_, axis=1)
-            times[rows] += 1
-        self.out_of_fold_ = np.divide(total, times, out=np.full_like(total, np.nan), where=times > 0)
+        held_out = [
+            (fold.held_out, member.predict_log_proba(X[fold.held_out]))
+            for fold, member in self._fit_members(X, y, sample_weight, folds)
+        ]
+        rows, logs = (np.concatenate(parts) for parts in zip(*held_out, strict=True))
+        weights = None if sample_weight is None else sample_weight[rows]
+        self.temperature_ = fit_temperature(logs, codes[rows], weights)
+        self.out_of_fold_ = _mean_by_row(rows, softmax(logs / self.temperature_, axis=1), len(y))
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
         """Return the mean probability of each class (n, K), in the order of ``classes_``."""
         check_is_fitted(self, "members_")
         logs = (member.predict_log_proba(X) for member in self.members_)
-        return np.mean([softmax(each / self.temperature_, axis=1) for each in logs], axis=0)
+        mean: NDArray[np.floating] = np.mean(
+            [softmax(each / self.temperature_, axis=1) for each in logs], axis=0
+        )
+        return mean
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most likely label of each row (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
-
-    def relabel(self, labels: Any) -> Self:
-        """Give the classes other labels, in the same order; see ``MLPClassifier.relabel``."""
-        for member in self.members_:
-            member.relabel(labels)
-        self.classes_ = np.asarray(labels)
-        return self
+        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return labels
 
 
 class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
@@ -235,17 +226,19 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
         seed = self.estimator.random_state or 0
         folds = member_folds(self.n_members, len(y), None, seed) if folds is None else folds
         _check_members(self.n_members, folds)
-        total, times = np.zeros(len(y)), np.zeros(len(y))
-        for fold, member in self._fit_members(X, y, sample_weight, folds):
-            total[fold.held_out] += member.predict(X[fold.held_out])
-            times[fold.held_out] += 1
-        self.out_of_fold_ = np.divide(total, times, out=np.full_like(total, np.nan), where=times > 0)
+        held_out = [
+            (fold.held_out, member.predict(X[fold.held_out]))
+            for fold, member in self._fit_members(X, y, sample_weight, folds)
+        ]
+        rows, answers = (np.concatenate(parts) for parts in zip(*held_out, strict=True))
+        self.out_of_fold_ = _mean_by_row(rows, answers, len(y))
         return self
 
     def predict(self, X: Any) -> NDArray[np.floating]:
         """Return the mean of the members' answers (n,)."""
         check_is_fitted(self, "members_")
-        return np.mean([member.predict(X) for member in self.members_], axis=0)
+        mean: NDArray[np.floating] = np.mean([member.predict(X) for member in self.members_], axis=0)
+        return mean
 
 
 def fit_temperature(
@@ -276,6 +269,15 @@ def fit_temperature(
         return float(np.average(losses, weights=weights))
 
     return float(np.exp(minimize_scalar(log_loss, bounds=_LOG_TEMPERATURES, method="bounded").x))
+
+
+def _mean_by_row(rows: Indices, values: NDArray[np.floating], n_rows: int) -> NDArray[np.float64]:
+    """Return the mean of the values of each row (n, ...), NaN where it has none."""
+    total, times = np.zeros((n_rows, *values.shape[1:])), np.bincount(rows, minlength=n_rows)
+    np.add.at(total, rows, values)
+    with np.errstate(invalid="ignore"):
+        mean: NDArray[np.float64] = (total.T / times).T
+    return mean
 
 
 def _check_members(n_members: int, folds: Sequence[Fold]) -> None:

@@ -59,7 +59,7 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
     def fit(self, X: npt.ArrayLike, y: object = None) -> Self:  # noqa: ARG002 scikit-learn's signature
         """Place the edges of every column's bins at its quantiles."""
         # Numbers of the column, not between two of them: a column of 0 and 1 has one bin.
-        return self.set_edges(np.quantile(X, self.levels(), axis=0, method="lower").T)
+        return self.set_edges(np.quantile(np.asarray(X, np.float64), self.levels(), axis=0, method="lower").T)
 
     def levels(self) -> Floats:
         """Return the levels (n_bins + 1,) of the quantiles at which the edges lie."""
