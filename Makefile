@@ -28,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage lint types format docs page bench bench-private bench-bad-rows bench-streamed bench-tables crash fuzz clean
+.PHONY: help demo test coverage lint types format docs page bench bench-private bench-bad-rows bench-streamed bench-reading crash fuzz clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -91,7 +91,7 @@ fuzz: $(VENV)/.fuzz  ## search for files and arguments that hurt, FUZZ_SECONDS=6
 bench-streamed: $(VENV)/.bench-quick  ## time training on tables larger than memory (15 minutes, 7 GB; QUICK=--quick to try it)
 	$(BIN)/python -m benchmarks.streamed $(QUICK)
 
-bench-tables: $(VENV)/.bench-tables  ## time reading, training and predicting tables beside pandas, polars and scikit-learn (an hour, 3 GB; QUICK=--quick to try it)
+bench-reading: $(VENV)/.bench-reading  ## time reading, training and predicting tables beside pandas, polars and scikit-learn (an hour, 3 GB; QUICK=--quick to try it)
 	$(BIN)/python -m benchmarks.predicting $(QUICK)
 	$(BIN)/python -m benchmarks.train_phases $(QUICK)
 	$(BIN)/python -m benchmarks.reading $(QUICK)
@@ -137,8 +137,8 @@ $(VENV)/.bench-bad-rows: benchmarks/requirements-bad-rows.txt $(VENV)/.bench-qui
 	$(INSTALL) -r benchmarks/requirements-bad-rows.txt
 	@touch $@
 
-$(VENV)/.bench-tables: benchmarks/requirements-tables.txt $(VENV)/.bench-quick
-	$(INSTALL) -r benchmarks/requirements-tables.txt
+$(VENV)/.bench-reading: benchmarks/requirements-reading.txt $(VENV)/.bench-quick
+	$(INSTALL) -r benchmarks/requirements-reading.txt
 	@touch $@
 
 # PyTorch takes minutes to fetch, so the quick try does without.
