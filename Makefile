@@ -28,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage lint types format docs page bench bench-private bench-bad-rows bench-streamed bench-reading crash fuzz clean
+.PHONY: help demo test coverage lint types format docs page bench bench-private bench-bad-rows bench-streamed bench-reading bench-tables crash fuzz clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -96,6 +96,9 @@ bench-reading: $(VENV)/.bench-reading  ## time reading, training and predicting 
 	$(BIN)/python -m benchmarks.train_phases $(QUICK)
 	$(BIN)/python -m benchmarks.reading $(QUICK)
 
+bench-tables: $(VENV)/.bench-tables$(if $(QUICK),-quick)  ## the league: errors and times on 40 tables beside boosted trees and networks (days; goes on where it stopped; QUICK=--quick to try it)
+	$(BIN)/python -m benchmarks.league $(QUICK)
+
 clean:  ## remove .venv and everything built
 	rm -rf $(VENV) web/node_modules build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
@@ -139,6 +142,15 @@ $(VENV)/.bench-bad-rows: benchmarks/requirements-bad-rows.txt $(VENV)/.bench-qui
 
 $(VENV)/.bench-reading: benchmarks/requirements-reading.txt $(VENV)/.bench-quick
 	$(INSTALL) -r benchmarks/requirements-reading.txt
+	@touch $@
+
+$(VENV)/.bench-tables: benchmarks/requirements-league.txt $(VENV)/.bench-tables-quick
+	$(INSTALL) -r benchmarks/requirements-league.txt
+	@touch $@
+
+# The quick try needs R's data sets, and no peer but scikit-learn.
+$(VENV)/.bench-tables-quick: benchmarks/requirements-league-quick.txt $(VENV)/.bench-quick
+	$(INSTALL) -r benchmarks/requirements-league-quick.txt
 	@touch $@
 
 # PyTorch takes minutes to fetch, so the quick try does without.
