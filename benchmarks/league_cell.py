@@ -78,12 +78,12 @@ def encode_target(train: Any, test: Any, task: Task) -> tuple[NDArray[Any], NDAr
     return codes, np.searchsorted(classes, np.asarray(test))
 
 
-def choose_few(y: NDArray[Any], task: Task, least: int = 200) -> NDArray[np.intp]:
-    """Choose rows for the fit that warms up: two hundred, and ten of each class."""
-    few = np.arange(min(least, len(y)))
+def choose_few(y: NDArray[Any], task: Task) -> NDArray[np.intp]:
+    """Choose rows for the fit that warms up: the first hundred, and five of each class."""
+    few = np.arange(min(100, len(y)))
     if task == "regression":
         return few
-    return np.unique(np.concatenate([few, *(np.flatnonzero(y == k)[:10] for k in np.unique(y))]))
+    return np.unique(np.concatenate([few, *(np.flatnonzero(y == k)[:5] for k in np.unique(y))]))
 
 
 def time_cpu(call: Callable[[], Any]) -> tuple[Any, float]:

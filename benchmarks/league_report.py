@@ -34,8 +34,8 @@ def make_report(cells: Cells, beside: str) -> list[Any]:
         return ["Nothing is kept of these methods and tables."]
     scores = collect_scores(cells)
     return [
-        make_means_table(cells, scores),
-        make_ratios_table(scores, beside),
+        make_means_table(cells),
+        *([make_ratios_table(scores, beside)] if any(beside in of for of in scores.values()) else []),
         *(
             make_table_by_table(scores, score)
             for score in ("class_error", "log_loss", "nrmse")
@@ -112,41 +112,36 @@ def critical_difference(n_methods: int, n_tables: int) -> float:
     return float(q * np.sqrt(n_methods * (n_methods + 1) / (6 * n_tables)))
 
 
-def make_means_table(cells: Cells, scores: dict[str, dict[str, ByTable]]) -> Table:
-    """One row per method: means of each score, the mean rank, and CPU seconds."""
-    methods, ranks, tables = rank(scores)
+def make_means_table(cells: Cells) -> Table:
+    """One row per method, the best mean rank first."""
+    heading, rows = summarize(cells)
+    count = len({cell["table"] for cell in cells})
+    shown = Table(title=f"Geometric means of (score + {SHIFT}) ± standard errors over splits; {count} tables")
+    for name in heading:
+        shown.add_column(name, justify="left" if name == "method" else "right")
+    for row in rows:
+        shown.add_row(*row)
+    return shown
+
+
+def summarize(cells: Cells) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Return a heading, and for each method its means, mean rank, CPU seconds, and how much it has run."""
+    scores = collect_scores(cells)
+    methods, ranks, _ = rank(scores)
     mean_ranks = dict(zip(methods, ranks.mean(axis=0), strict=True)) if methods else {}
-    shown = Table(
-        title=f"Geometric means of (score + {SHIFT}) ± standard errors over splits; {len(tables)} tables"
-    )
-    shown.add_column("method")
-    headings = (
-        *SCORES.values(),
-        "mean rank",
-        "fit, CPU s",
-        "longest",
-        "predict, CPU s",
-        "tables",
-        "splits",
-        "failed",
-    )
-    for heading in headings:
-        shown.add_column(heading, justify="right")
-    names = list(dict.fromkeys(cell["method"] for cell in cells))
+    times, counts = ("fit, CPU s", "longest", "predict, CPU s"), ("tables", "splits", "failed")
+    rows = []
+    names = {cell["method"] for cell in cells}
     for method in sorted(names, key=lambda name: (mean_ranks.get(name, np.inf), name)):
         of_method = [cell for cell in cells if cell["method"] == method]
         ran = [cell for cell in of_method if "scores" in cell]
-        splits = sorted({cell["split"] for cell in of_method})
-        shown.add_row(
-            method,
-            *(format_mean(scores[score].get(method, {}), scores[score]) for score in SCORES),
-            f"{mean_ranks[method]:.2f}" if method in mean_ranks else "–",
-            *format_seconds(ran),
-            str(len({cell["table"] for cell in of_method})),
-            ",".join(map(str, splits)),
-            str(len(of_method) - len(ran)),
-        )
-    return shown
+        means = [format_mean(scores[score].get(method, {}), scores[score]) for score in SCORES]
+        ranked = f"{mean_ranks[method]:.2f}" if method in mean_ranks else "–"
+        tables = len({cell["table"] for cell in of_method})
+        splits = ",".join(map(str, sorted({cell["split"] for cell in of_method})))
+        failed = str(len(of_method) - len(ran))
+        rows.append([method, *means, ranked, *format_seconds(ran), str(tables), splits, failed])
+    return ("method", *SCORES.values(), "mean rank", *times, *counts), rows
 
 
 def format_mean(by_table: ByTable, of_all: dict[str, ByTable]) -> str:
@@ -197,10 +192,9 @@ def format_ratio(ratios: dict[str, float]) -> str:
     if not ratios:
         return "–"
     logs = np.log([*ratios.values()])
-    error = logs.std(ddof=1) / np.sqrt(len(logs)) if len(logs) > 1 else np.nan
-    worst = max(ratios, key=lambda table: ratios[table])
-    mean = np.exp(logs.mean())
-    return f"{mean:.3f} ± {mean * error:.3f}; {ratios[worst]:.2f} {worst}"
+    worst, mean = max(ratios, key=lambda table: ratios[table]), np.exp(logs.mean())
+    error = f" ± {mean * logs.std(ddof=1) / np.sqrt(len(logs)):.3f}" if len(logs) > 1 else ""
+    return f"{mean:.3f}{error}; {ratios[worst]:.2f} {worst}"
 
 
 def make_table_by_table(scores: dict[str, dict[str, ByTable]], score: str) -> Table:
