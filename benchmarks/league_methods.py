@@ -95,7 +95,7 @@ def fit_mlp(package: str, X: Frame, y: Array, task: Task, seed: int, *, scale_ta
         (make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler()), NUMBERS),
         (words, WORDS),
     )
-    return _make_predict(make_pipeline(encoder, model).fit(expand_dates(X), y), task, expand_dates)
+    return _make_predict(make_pipeline(encoder, model).fit(to_numbers(X), y), task, to_numbers)
 
 
 def fit_hist_gb(X: Frame, y: Array, task: Task, seed: int) -> Predict:
@@ -107,10 +107,10 @@ def fit_hist_gb(X: Frame, y: Array, task: Task, seed: int) -> Predict:
         max_categories=MAX_BINS,
     )
     encoder = make_column_transformer((words, WORDS), remainder="passthrough")
-    frame = expand_dates(X)
+    frame = to_numbers(X)
     maker = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
     model = maker(categorical_features=list(range(len(WORDS(frame)))), random_state=seed)
-    return _make_predict(make_pipeline(encoder, model).fit(frame, y), task, expand_dates)
+    return _make_predict(make_pipeline(encoder, model).fit(frame, y), task, to_numbers)
 
 
 def fit_lightgbm(X: Frame, y: Array, task: Task, seed: int) -> Predict:
@@ -132,7 +132,7 @@ def fit_catboost(X: Frame, y: Array, task: Task, seed: int) -> Predict:
     """Fit CatBoost with its own categories, a gap being one."""
     catboost = import_module("catboost")
     maker = catboost.CatBoostRegressor if task == "regression" else catboost.CatBoostClassifier
-    words = WORDS(expand_dates(X))
+    words = WORDS(to_numbers(X))
     model = maker(thread_count=1, random_seed=seed, verbose=0, allow_writing_files=False, cat_features=words)
     return _make_predict(model.fit(fill_words(X), y), task, fill_words)
 
@@ -154,20 +154,20 @@ def fit_pytabkit(name: str, X: Frame, y: Array, task: Task, seed: int) -> Predic
     return _make_predict(model.fit(encode(X), y, cat_col_names=words), task, encode)
 
 
-def expand_dates(X: Frame) -> Frame:
-    """Replace moments by numbers: days since 1970, and the month, the weekday and the hour."""
+def to_numbers(X: Frame) -> Frame:
+    """Replace moments by days since 1970, month, weekday and hour, and truth values by 0 and 1."""
     pandas, frame = import_module("pandas"), X.copy()
     for name in X.select_dtypes("datetime"):
         moments = frame.pop(name)
         frame[f"{name} days"] = (moments - pandas.Timestamp(0)) / pandas.Timedelta(days=1)
         for part in ("month", "dayofweek", "hour"):
             frame[f"{name} {part}"] = getattr(moments.dt, part)
-    return frame
+    return frame.astype(dict.fromkeys(X.select_dtypes("bool"), int))
 
 
 def fill_words(X: Frame) -> Frame:
     """Write words as plain text, with a word for a gap."""
-    frame = expand_dates(X)
+    frame = to_numbers(X)
     for name in WORDS(frame):
         frame[name] = frame[name].astype(object).where(frame[name].notna(), "missing").astype(str)
     return frame
@@ -179,11 +179,11 @@ def make_category_encoder(X: Frame) -> Encode:
     LightGBM and XGBoost refuse some names of columns.
     """
     pandas = import_module("pandas")
-    frame = expand_dates(X)
+    frame = to_numbers(X)
     levels = {name: pandas.CategoricalDtype(frame[name].dropna().unique()) for name in WORDS(frame)}
 
     def encode(frame: Frame) -> Frame:
-        frame = expand_dates(frame).astype(levels)
+        frame = to_numbers(frame).astype(levels)
         return frame.set_axis([f"c{i}" for i in range(frame.shape[1])], axis=1)
 
     return encode
