@@ -160,7 +160,7 @@ def to_numbers(X: Frame) -> Frame:
     for name in X.select_dtypes("datetime"):
         moments = frame.pop(name)
         frame[f"{name} days"] = (moments - pandas.Timestamp(0)) / pandas.Timedelta(days=1)
-        for part in ("month", "dayofweek", "hour"):
+        for part in ("month", "day_of_week", "hour"):
             frame[f"{name} {part}"] = getattr(moments.dt, part)
     return frame.astype(dict.fromkeys(X.select_dtypes("bool"), int))
 
@@ -183,7 +183,9 @@ def make_category_encoder(X: Frame) -> Encode:
     levels = {name: pandas.CategoricalDtype(frame[name].dropna().unique()) for name in WORDS(frame)}
 
     def encode(frame: Frame) -> Frame:
-        frame = to_numbers(frame).astype(levels)
+        frame = to_numbers(frame)
+        for name, dtype in levels.items():
+            frame[name] = frame[name].where(frame[name].isin(dtype.categories)).astype(dtype)
         return frame.set_axis([f"c{i}" for i in range(frame.shape[1])], axis=1)
 
     return encode

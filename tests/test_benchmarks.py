@@ -6,12 +6,14 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from benchmarks import league
 from benchmarks import league_report as report
 from benchmarks.league_cell import score
+from benchmarks.league_methods import make_category_encoder, to_numbers
 from benchmarks.tables import SPECS, TABLES, divide, list_tables
 
 
@@ -90,3 +92,22 @@ def test_kept_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     cell = {"method": "hist-gb", "table": "ames", "split": 2, "scores": {"nrmse": 0.3}}
     league.write_cells(path, {("hist-gb", "ames", 2): cell}, {"cores": 2})
     assert league.read_cells(path) == {("hist-gb", "ames", 2): cell}
+
+
+def test_peers_get_moments_and_truth_values_as_numbers_and_unseen_words_as_gaps() -> None:
+    moments = pd.to_datetime(["1970-01-02 06:00", None])
+    frame = pd.DataFrame({"word": ["a", None], "when": moments, "true": [True, False], "x[<": [1.5, None]})
+    numbers = to_numbers(frame)
+    assert numbers.iloc[0].to_dict() == {
+        "word": "a",
+        "true": 1,
+        "x[<": 1.5,
+        "when days": 1.25,
+        "when month": 1,
+        "when day_of_week": 4,
+        "when hour": 6,
+    }
+    assert numbers.iloc[1].isna().sum() == 6
+    encoded = make_category_encoder(frame)(frame.assign(word=["b", "a"]))
+    assert encoded["c0"].tolist() == [pytest.approx(np.nan, nan_ok=True), "a"]
+    assert list(encoded.columns) == [f"c{i}" for i in range(7)]
