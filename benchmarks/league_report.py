@@ -258,12 +258,12 @@ def draw(cells: Cells, path: Path) -> None:
             va="center",
             fontsize=9,
         )
-    for first, last in find_cliques(means[order], width):
-        # Beside the best of those it joins, from its rank to that of the last.
-        axes.plot(means[order[[first, last]]], [first - 0.35] * 2, color="0.3", linewidth=2.5)
-    axes.set_ylim(len(methods) - 0.5, -0.8)
+    for column, (first, last) in enumerate(find_cliques(means[order], width)):
+        x, ends = 0.015 + 0.015 * column, [first - 0.2, last + 0.2]
+        axes.plot([x, x], ends, color="0.3", linewidth=3, transform=axes.get_yaxis_transform())
+    axes.set_ylim(len(methods) - 0.5, -0.5)
     axes.set_yticks([])
-    axes.margins(x=0.2)
+    axes.margins(x=0.25)
     axes.set_xlabel(
         f"mean rank on {len(tables)} tables (1 is best); critical difference {width:.2f} "
         f"(Nemenyi, 5%); Friedman p = {p_value:.2g}",
