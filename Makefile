@@ -28,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage lint types format docs page bench bench-private bench-bad-rows bench-streamed bench-tables crash fuzz clean
+.PHONY: help demo test coverage lint types format docs page bench bench-private bench-bad-rows bench-streamed bench-reading bench-tables crash fuzz clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -93,10 +93,13 @@ fuzz: $(VENV)/.fuzz  ## search for files and arguments that hurt, FUZZ_SECONDS=6
 bench-streamed: $(VENV)/.bench-quick  ## time training on tables larger than memory (15 minutes, 7 GB; QUICK=--quick to try it)
 	$(BIN)/python -m benchmarks.streamed $(QUICK)
 
-bench-tables: $(VENV)/.bench-tables  ## time reading, training and predicting tables beside pandas, polars and scikit-learn (an hour, 3 GB; QUICK=--quick to try it)
+bench-reading: $(VENV)/.bench-reading  ## time reading, training and predicting tables beside pandas, polars and scikit-learn (an hour, 3 GB; QUICK=--quick to try it)
 	$(BIN)/python -m benchmarks.predicting $(QUICK)
 	$(BIN)/python -m benchmarks.train_phases $(QUICK)
 	$(BIN)/python -m benchmarks.reading $(QUICK)
+
+bench-tables: $(VENV)/.bench-tables$(if $(QUICK),-quick)  ## the league: errors and times on 40 tables beside boosted trees and networks (days; goes on where it stopped; QUICK=--quick to try it)
+	$(BIN)/python -m benchmarks.league $(QUICK)
 
 clean:  ## remove .venv and everything built
 	rm -rf $(VENV) web/node_modules build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -139,8 +142,17 @@ $(VENV)/.bench-bad-rows: benchmarks/requirements-bad-rows.txt $(VENV)/.bench-qui
 	$(INSTALL) -r benchmarks/requirements-bad-rows.txt
 	@touch $@
 
-$(VENV)/.bench-tables: benchmarks/requirements-tables.txt $(VENV)/.bench-quick
-	$(INSTALL) -r benchmarks/requirements-tables.txt
+$(VENV)/.bench-reading: benchmarks/requirements-reading.txt $(VENV)/.bench-quick
+	$(INSTALL) -r benchmarks/requirements-reading.txt
+	@touch $@
+
+$(VENV)/.bench-tables: benchmarks/requirements-league.txt $(VENV)/.bench-tables-quick
+	$(INSTALL) -r benchmarks/requirements-league.txt
+	@touch $@
+
+# The quick try needs R's data sets, and no peer but scikit-learn.
+$(VENV)/.bench-tables-quick: benchmarks/requirements-league-quick.txt $(VENV)/.bench-quick
+	$(INSTALL) -r benchmarks/requirements-league-quick.txt
 	@touch $@
 
 # PyTorch takes minutes to fetch, so the quick try does without.

@@ -1,6 +1,6 @@
 """Rows a second that a trained model predicts from 30 columns, beside scikit-learn's pipeline by hand.
 
-`python -m benchmarks.predicting [--quick]` needs what `make bench-tables` installs, and about three
+`python -m benchmarks.predicting [--quick]` needs what `make bench-reading` installs, and about three
 minutes. Timed are `TrainedModel.predict` on a frame in memory and on a Parquet file, `batchprop predict` from
 Parquet to Parquet, in turn, after one call of each that does not count. Results go to
 `benchmarks/results/predicting.json`.

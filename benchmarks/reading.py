@@ -1,6 +1,6 @@
 """Reading a table of 30 columns from Parquet and CSV, beside polars and pandas: seconds and peak memory.
 
-`python -m benchmarks.reading [--quick]` needs what `make bench-tables` installs, 3 GB of disk, 10 GB of
+`python -m benchmarks.reading [--quick]` needs what `make bench-reading` installs, 3 GB of disk, 10 GB of
 memory and about half an hour. Every reader runs in a process of its own, and has to find the sum of each
 column. Results go to `benchmarks/results/reading.json`.
 """

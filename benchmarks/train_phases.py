@@ -1,6 +1,6 @@
 """`batchprop train` on a table of 30 columns by phases, beside the same by hand with pandas and scikit-learn.
 
-`python -m benchmarks.train_phases [--quick]` needs what `make bench-tables` installs, and about
+`python -m benchmarks.train_phases [--quick]` needs what `make bench-reading` installs, and about
 ten minutes. Both train as many epochs of the same network with the same batches, on files of Parquet and CSV,
 each in a process of its own. Results go to `benchmarks/results/train_phases.json`.
 """

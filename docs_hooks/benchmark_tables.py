@@ -7,6 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.league_report import summarize
+from benchmarks.tables import divide
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -85,6 +88,13 @@ def streaming_table() -> str:
     return _table(["30-256-256-2, batches of 256", "measured"], rows)
 
 
+def league_table(group: str) -> str:
+    """Return the league's means and ranks on the tables of a group, "dev" or "held_out"."""
+    groups = divide()
+    cells = [cell for cell in _read("league")["cells"] if groups[cell["table"]] == group]
+    return _table(*summarize(cells))
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "libraries": partial(peer_table, LIBRARIES),
     "by-hand": partial(peer_table, BY_HAND),
@@ -93,6 +103,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "beside-clipped": partial(private_table, "our clipped step is 1", CLIPPED),
     "bad-rows": bad_rows_table,
     "streamed": streaming_table,
+    "league-dev": partial(league_table, "dev"),
 }
 
 
