@@ -63,6 +63,8 @@ TEST_FRACTION = 0.2
 COLUMN_TYPES = ("number", "number:comma", "text", "date", "date:dayfirst", "date:monthfirst")
 """What a column can be said to hold; "number:comma" has its decimals behind a comma, as 1.234,50."""
 
+DROPOUT = 0.2
+
 DIGITS_SMOOTHING = 0.1
 """Label smoothing gains 1% accuracy on the digits; a table may need calibrated probabilities more."""
 
@@ -380,7 +382,7 @@ class TrainOptions:
             parse=parse_hidden,
             parameter="hidden_layer_sizes",
         ),
-    ] = (128,)
+    ] = (256,)
     activation: Annotated[
         Activation,
         Option(
@@ -432,7 +434,7 @@ class TrainOptions:
             metavar="NAME",
             parameter="learning_rate",
         ),
-    ] = "constant"
+    ] = "cosine"
     batch_size: Annotated[
         BatchSize,
         Option(
@@ -448,7 +450,7 @@ class TrainOptions:
         Option(
             "At most this many passes over the rows.", TRAINING, metavar="NUMBER", low=1, parameter="max_iter"
         ),
-    ] = 200
+    ] = 60
     patience: Annotated[
         int,
         Option(
@@ -461,16 +463,17 @@ class TrainOptions:
         ),
     ] = 15
     dropout: Annotated[
-        float,
+        float | None,
         Option(
             "The share of hidden units left out at random.",
             TRAINING,
             metavar="SHARE",
             low=0.0,
             high=0.99,
+            default=f"{DROPOUT}; none with --solver lbfgs",
             parameter="dropout",
         ),
-    ] = 0.0
+    ] = None
     max_grad_norm: Annotated[
         float | None,
         Option(
@@ -735,7 +738,7 @@ class TrainOptions:
             option.parameter: getattr(self, name)
             for name, option in option_table().items()
             if option.parameter is not None and option.task in (None, task)
-        }
+        } | {"dropout": self.dropout or 0.0}
         if task == "regression":
             return values | dict(zip(("loss", "quantile"), self.loss_and_quantile, strict=True))
         return values | {"label_smoothing": self.label_smoothing or 0.0}
@@ -805,6 +808,8 @@ def make_options(*, digits: bool = False, saves: bool = False, **values: Any) ->
     for name in _TABLE_OPTIONS:
         if digits and values.get(name) is not None:
             raise ParameterError(f"`{name}` is for a table, but there is no DATA: name a file before it")
+    if values.get("dropout") is None:
+        values["dropout"] = 0.0 if values.get("solver") == "lbfgs" else DROPOUT
     if digits and values.get("label_smoothing") is None:
         values["label_smoothing"] = DIGITS_SMOOTHING
     if saves and values.get("checkpoint_every") is None:
