@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from batchprop.influence import influence
     from batchprop.network import Network
     from batchprop.params import Layer
-    from batchprop.tabular.estimators import TabularClassifier, TabularRegressor
+    from batchprop.tabular import TabularClassifier, TabularRegressor
 
 __version__ = "0.1.0"
 
@@ -83,8 +83,8 @@ _HOMES = {
     "MLPRegressor": "estimators",
     "Network": "network",
     "Step": "backprop",
-    "TabularClassifier": "tabular.estimators",
-    "TabularRegressor": "tabular.estimators",
+    "TabularClassifier": "tabular",
+    "TabularRegressor": "tabular",
     "backprop": "backprop",
     "check_gradient": "gradcheck",
     "influence": "influence",

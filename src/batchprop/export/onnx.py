@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -98,6 +99,7 @@ def convert_model(model: Any, dtype: str | None = None) -> ModelProto:
     _check_model(model, dtype)
     check_is_fitted(model)
     _check_search(model)
+    model = _without_empty_steps(model)
     steps = list(iter_steps(model))
     for step in steps:
         if name := converter_key(step):
@@ -122,6 +124,29 @@ def convert_model(model: Any, dtype: str | None = None) -> ModelProto:
         _rename_tensors(proto, inputs, _output_names(steps[-1], context))
     check_model(proto)
     return proto
+
+
+def _without_empty_steps(model: Any) -> Any:
+    """Return a model without steps that make no feature, for which skl2onnx has no name."""
+    unions = [part for part in _nested(model) if hasattr(part, "transformer_list")]
+    if not any(_is_empty(step) for union in unions for _, step in union.transformer_list):
+        return model
+    model = deepcopy(model)
+    for part in _nested(model):
+        if hasattr(part, "transformer_list"):
+            part.transformer_list = [each for each in part.transformer_list if not _is_empty(each[1])]
+    return model
+
+
+def _is_empty(step: Any) -> bool:
+    return converter_key(step) == "batchprop PiecewiseLinear" and not len(step.low_)
+
+
+def _nested(model: Any) -> Iterator[Any]:
+    """Yield a model, and the parts of its pipelines and column transformers."""
+    yield model
+    for _, part, *_ in getattr(model, "steps", getattr(model, "transformers_", ())):
+        yield from _nested(part)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from batchprop.data.memory import default_memory, parse_memory, table_bytes
     from batchprop.data.reader import LoadedTable, read_table, read_tables
     from batchprop.data.scanner import TableScan, scan
+    from batchprop.tabular.estimators import TabularClassifier, TabularRegressor
     from batchprop.tabular.evaluation import Evaluation
     from batchprop.tabular.history import EpochSummary
     from batchprop.tabular.model import TrainedModel, load_model
@@ -31,6 +32,7 @@ _HOMES = {
     "data.memory": ("default_memory", "parse_memory", "table_bytes"),
     "data.reader": ("LoadedTable", "read_table", "read_tables"),
     "data.scanner": ("TableScan", "scan"),
+    "tabular.estimators": ("TabularClassifier", "TabularRegressor"),
     "tabular.evaluation": ("Evaluation",),
     "tabular.history": ("EpochSummary",),
     "tabular.model": ("TrainedModel", "load_model"),
@@ -54,6 +56,8 @@ __all__ = [
     "LoadedTable",
     "Observer",
     "TableScan",
+    "TabularClassifier",
+    "TabularRegressor",
     "Target",
     "TrainOptions",
     "TrainedModel",

@@ -14,14 +14,14 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from batchprop.tabular.piecewise import place_in_bins
-from batchprop.tabular.transformers import DateParts, date_parts, squash
+from batchprop.tabular.transformers import DateParts, NumberSteps, date_parts, squash
 
 Floats = npt.NDArray[np.float64]
 Features = npt.NDArray[np.float32]
 
 
 def encode_features(features: ColumnTransformer, columns: pd.DataFrame) -> Features:
-    """Return ``features.transform(columns)`` (n, k), bit for bit, each feature contiguous.
+    """Return ``features.transform(columns)`` (n, k), bit for bit.
 
     Args:
         features: the fitted step "features" of a model.
@@ -48,15 +48,16 @@ def encode_features(features: ColumnTransformer, columns: pd.DataFrame) -> Featu
             _encode_words(part, columns[names], encoded[places[name]])
         elif isinstance(part, Pipeline):
             _encode_numbers(part, _numbers(part, columns, names), encoded[places[name]])
-    return encoded.T
+    # In rows, as scikit-learn has them: a matrix product sums in another order where they lie otherwise.
+    return np.ascontiguousarray(encoded.T)
 
 
 class QuickEncoder(Pipeline):
     """The fitted steps "columns" and "features" of a model: what the pipeline returns, in less time."""
 
     def transform(self, X: pd.DataFrame) -> Features:
-        """Return the features (n, k) of a table, each row contiguous: rows are then gathered."""
-        return np.ascontiguousarray(encode_features(self["features"], self["columns"].cast(X)))
+        """Return the features (n, k) of a table."""
+        return encode_features(self["features"], self["columns"].cast(X))
 
 
 def _numbers(part: Pipeline, columns: pd.DataFrame, names: Sequence[str]) -> Iterable[Floats]:
@@ -72,8 +73,7 @@ def _numbers(part: Pipeline, columns: pd.DataFrame, names: Sequence[str]) -> Ite
 
 def _encode_numbers(part: Pipeline, columns: Iterable[Floats], encoded: Features) -> None:
     """Fill in numbers (c, n), marks of gaps and bins, column by column: each stays in the cache."""
-    imputer, union = (step for _, step in part.steps[-2:])
-    (scaler, clip), bins = (step for _, step in union["scaled"].steps), union["bins"]
+    imputer, scaler, clip, bins = NumberSteps.of(part)
     marked, c = imputer.indicator_.features_.tolist(), len(imputer.statistics_)
     first_bin = c + len(marked)
 
@@ -84,8 +84,9 @@ def _encode_numbers(part: Pipeline, columns: Iterable[Floats], encoded: Features
         gaps = np.isnan(x)
         filled = np.where(gaps, imputer.statistics_[i], x) if gaps.any() else x
         encoded[i] = scale(filled, i)
-        for q in range(*np.searchsorted(bins.column_, [i, i + 1]).tolist()):
-            encoded[first_bin + q] = place_in_bins(filled, bins.low_[q], bins.width_[q])
+        if bins is not None:
+            for q in np.flatnonzero(bins.column_ == i):
+                encoded[first_bin + q] = place_in_bins(filled, bins.low_[q], bins.width_[q])
         if i in marked:
             j = c + marked.index(i)
             encoded[j] = scale(np.array([0.0, 1.0]), j)[gaps.astype(np.intp)]

@@ -30,7 +30,7 @@ from batchprop.estimators.kinds import check_kinds
 from batchprop.estimators.validation import check_numeric_target, check_sample_weight
 from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.frames import as_pandas
-from batchprop.tabular.options import read_types
+from batchprop.tabular.options import N_BINS, read_types
 from batchprop.tabular.predictions import warn_unseen
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.transformers import TargetScaler, make_preprocessor
@@ -108,7 +108,7 @@ class _TabularEstimator(BaseEstimator):
         weights = None if weights is None else weights[kept]
         types = read_types(self.types) if self.types else ()
         self.schema_ = infer_schema(frame, dict(each.rpartition("=")[::2] for each in types))
-        self.preprocessor_ = make_preprocessor(self.schema_, len(frame))
+        self.preprocessor_ = make_preprocessor(self.schema_, len(frame), n_bins=N_BINS)
         encoded = self.preprocessor_.fit_transform(frame)
         n_members = self.n_members or max(1, min(preset.n_members, len(frame) // _ROWS_PER_MEMBER))
         seed = 0 if self.random_state is None else self.random_state

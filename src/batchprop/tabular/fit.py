@@ -143,7 +143,7 @@ def encode(table: TrainingTable, split: Split, options: TrainOptions) -> Trainin
     # Fitted to training rows only: the validation and test rows must not leak into the features.
     train = np.asarray(split.train)
     columns = make_preprocessor(
-        table.columns, len(train), table.target.name, options.missing, options.decimal
+        table.columns, len(train), table.target.name, options.missing, options.decimal, options.bins
     )
     X = columns.fit_transform(table.frame.iloc[train])
     X_val = columns.transform(table.frame.iloc[split.validation])

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from batchprop.tabular.metrics import without_zeros
+from batchprop.tabular.transformers import NumberSteps
 
 Array = npt.NDArray[Any]
 Score = Callable[[Any, Array, Array | None], float]
@@ -148,7 +149,8 @@ def _text_owners(encoder: OneHotEncoder, owned: Array) -> Array:
 
 
 def _number_owners(transformer: Pipeline, owned: Array) -> Array:
-    """Return the columns of numbers or parts of dates, and of the features that mark their gaps."""
-    imputer = transformer["simpleimputer"]
+    """Return the columns of numbers or parts of dates, of the features that mark their gaps, and of bins."""
+    imputer, _, _, bins = NumberSteps.of(transformer)
     each = np.repeat(owned, imputer.n_features_in_ // len(owned))
-    return np.concatenate([each, each[imputer.indicator_.features_]])
+    filled = np.concatenate([each, each[imputer.indicator_.features_]])
+    return filled if bins is None else np.concatenate([filled, filled[bins.column_]])

@@ -13,9 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 
 Floats = npt.NDArray[np.float64]
 
-N_BINS = 16
-"""The most bins of a column."""
-
 MAX_BINS = 4096
 """The most bins of all columns: a layer's time and memory grow with them."""
 
@@ -23,15 +20,15 @@ MAX_ROWS = 100_000
 """Longer tables have no bins: the features would take up to 17 times the memory and time of the numbers."""
 
 
-def count_bins(n_rows: int, n_columns: int) -> int:
-    """Return the most bins of a column in a table of n rows and c columns of numbers; 0 for none.
+def count_bins(n_bins: int, n_rows: int, n_columns: int) -> int:
+    """Return how many of the bins asked for a column of a table has: fewer if it is wide, none if it is long.
 
-    >>> count_bins(5_000, 30), count_bins(5_000, 1_000), count_bins(10**6, 30)
+    >>> count_bins(16, 5_000, 30), count_bins(16, 5_000, 1_000), count_bins(16, 10**6, 30)
     (16, 4, 0)
     """
     if n_rows > MAX_ROWS or not n_columns:
         return 0
-    return min(N_BINS, MAX_BINS // n_columns)
+    return min(n_bins, MAX_BINS // n_columns)
 
 
 class PiecewiseLinear(TransformerMixin, BaseEstimator):
@@ -53,7 +50,7 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
     [[0.5, 0.0], [1.0, 0.0], [1.0, 0.5], [1.0, 1.0]]
     """
 
-    def __init__(self, n_bins: int = N_BINS) -> None:
+    def __init__(self, n_bins: int = 16) -> None:
         self.n_bins = n_bins
 
     def fit(self, X: npt.ArrayLike, y: object = None) -> Self:  # noqa: ARG002 scikit-learn's signature

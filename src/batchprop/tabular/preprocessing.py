@@ -26,7 +26,7 @@ from batchprop.tabular.spelling import ZONED
 from batchprop.tabular.statistics import ColumnAccumulator, MemoryBudget
 from batchprop.tabular.target import Task
 from batchprop.tabular.target_statistics import TargetAccumulator, TargetSpec
-from batchprop.tabular.transformers import MAX_CATEGORIES, make_preprocessor
+from batchprop.tabular.transformers import MAX_CATEGORIES, NumberSteps, make_preprocessor
 
 _N_QUARTILES = 5  # including the smallest and the largest value
 _MIN_RARE = 2 * MAX_CATEGORIES
@@ -61,6 +61,7 @@ def fit_streaming(
     missing: Sequence[str] | None = None,
     decimal: str | None = None,
     from_text: bool = False,
+    n_bins: int = 0,
 ) -> FittedPreprocessing:
     """Infer the schema, fit the transformer to features, and count the target, in one pass over a table.
 
@@ -89,6 +90,7 @@ def fit_streaming(
         decimal: the sign before the decimals of numbers in text, "." or ","; None for either.
         from_text: whether the target is the text of a CSV file, in which numbers are spelled, as in
             ``read_target``.
+        n_bins: the most bins of a number, as for ``make_preprocessor``.
 
     Returns:
         The columns, the fitted transformer, the target and the number of rows.
@@ -114,7 +116,7 @@ def fit_streaming(
         table.add(frame)
     if table is None or not table.target.rows:
         raise DataError("the table has no rows: add rows, each with a target")
-    return table.finish(missing, decimal)
+    return table.finish(missing, decimal, n_bins)
 
 
 class _Table:
@@ -154,11 +156,11 @@ class _Table:
         for name, tally in self.tallies.items():
             tally.add(frame[name])
 
-    def finish(self, missing: Sequence[str] | None, decimal: str | None) -> FittedPreprocessing:
+    def finish(self, missing: Sequence[str] | None, decimal: str | None, n_bins: int) -> FittedPreprocessing:
         """Return the fitted preprocessing."""
         columns = tuple(tally.column() for tally in self.tallies.values())
         rows = self.target.rows
-        preprocessor = make_preprocessor(columns, rows, self.target.name, missing, decimal)
+        preprocessor = make_preprocessor(columns, rows, self.target.name, missing, decimal, n_bins)
         fitted = _fit(preprocessor, columns, list(self.tallies.values()))
         return FittedPreprocessing(columns, fitted, self.target.finish(), rows, self.weights_spelling)
 
@@ -198,7 +200,8 @@ def _fit(pipeline: Pipeline, columns: tuple[ColumnSchema, ...], tallies: list[Co
     min_frequency = text.min_frequency
     # In these few rows, each word with its own feature occurs once.
     text.set_params(min_frequency=1)
-    pipeline.fit(_prototype_rows(columns, tallies, words))
+    rows = _prototype_rows(columns, tallies, words)
+    pipeline.fit(rows)
     text.set_params(min_frequency=min_frequency)
     fitted = features.named_transformers_
     if "numbers" in parts:
@@ -209,7 +212,17 @@ def _fit(pipeline: Pipeline, columns: tuple[ColumnSchema, ...], tallies: list[Co
         _set_statistics(fitted["dates"], [(t.dates.distributions(), t.missing) for t in parts["dates"]])
     if "text" in parts:
         _set_word_statistics(fitted["text"], words, min_frequency)
+    _place_features(features, pipeline["columns"].transform(rows))
     return pipeline
+
+
+def _place_features(features: ColumnTransformer, columns: pd.DataFrame) -> None:
+    """Note where the features of each part lie: the few rows of the fit had other bins."""
+    places, end = dict(features.output_indices_), 0
+    for part, transformer, names in features.transformers_:
+        start, end = end, end + transformer.transform(columns[names]).shape[1]
+        places[part] = slice(start, end)
+    features.output_indices_ = places
 
 
 def _prototype_rows(
@@ -236,8 +249,7 @@ def _prototype_rows(
 
 def _set_statistics(part: Pipeline, columns: list[tuple[list[WeightedSamples], int]]) -> None:
     """Fit imputer, scaler and bins on the distribution of each filled feature."""
-    imputer, union = part["simpleimputer"], part["featureunion"].named_transformers
-    (scaler, clip), bins = (step for _, step in union["scaled"].steps), union["bins"]
+    imputer, scaler, clip, bins = NumberSteps.of(part)
     features = [(ranked, missing) for parts, missing in columns for ranked in parts]
     medians = np.array([ranked.median for ranked, _ in features])
     with_gaps = np.where([missing > 0 for _, missing in features], np.nan, medians)
@@ -252,7 +264,8 @@ def _set_statistics(part: Pipeline, columns: list[tuple[list[WeightedSamples], i
     ]
     five: Floats = np.column_stack([ranked.five() for ranked in [*filled, *flags]])
     clip.fit(scaler.fit_transform(five))
-    bins.set_edges(ranked.lower(bins.levels()) for ranked in [*filled, *flags])
+    if bins is not None:
+        bins.set_edges(ranked.lower(bins.levels()) for ranked in [*filled, *flags])
 
 
 def _set_word_statistics(text: OneHotEncoder, words: dict[str, _Vocabulary], min_frequency: int) -> None:

@@ -353,6 +353,7 @@ def fit_preprocessing(
         missing=options.missing,
         decimal=options.decimal,
         from_text=from_text,
+        n_bins=options.bins,
     )
     frame, part = pd.concat(held_out), np.concatenate(parts)
     if from_text:

@@ -5,7 +5,7 @@ Index legend: n rows, c columns of a kind, k features.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -69,12 +69,13 @@ def make_preprocessor(
     target: str = "prediction",
     missing: Sequence[str] | None = None,
     decimal: str | None = None,
+    n_bins: int = 0,
 ) -> Pipeline:
     """Build the transformer from a table to float32 features.
 
     Numbers become (x − median) / interquartile range, then x / √(1 + (x/3)²), missing ones the median
     and an indicator column; beside these stand piecewise-linear features of each number (`PiecewiseLinear`),
-    fewer of them in a wide or long table. Text and booleans become one-hot, with categories for missing,
+    if asked for. Text and booleans become one-hot, with categories for missing,
     rare and unknown values; dates become year, month, day, weekday and days elapsed, which are then encoded
     as numbers.
 
@@ -85,6 +86,7 @@ def make_preprocessor(
         target: the name of the target, kept with the columns.
         missing: the words that mean "missing"; None for the usual ones.
         decimal: the sign before the decimals of numbers in text, "." or ","; None for either.
+        n_bins: the most bins of a number; 0 for none. A wide table has fewer, a long one none.
 
     Raises:
         DataError: every column is left out.
@@ -97,7 +99,7 @@ def make_preprocessor(
     kinds = {kind: [name for name in used if used[name] == kind] for kind in used.values()}
     text = kinds.get("category", []) + kinds.get("boolean", [])
     numbers, dates = kinds.get("number", []), kinds.get("date", [])
-    n_bins = count_bins(rows, len(numbers) + len(DateParts.PARTS) * len(dates))
+    n_bins = count_bins(n_bins, rows, len(numbers) + len(DateParts.PARTS) * len(dates))
     parts = [
         ("numbers", make_pipeline(*_number_steps(n_bins)), numbers),
         ("dates", make_pipeline(DateParts(), *_number_steps(n_bins)), dates),
@@ -111,14 +113,39 @@ def make_preprocessor(
     )
 
 
-def _number_steps(n_bins: int) -> tuple[SimpleImputer, FeatureUnion]:
+class NumberSteps(NamedTuple):
+    """The steps of a part that encodes numbers.
+
+    Attributes:
+        imputer: fills gaps, and marks them.
+        scaler: takes away the median and divides by the interquartile range.
+        clip: squashes what is scaled.
+        bins: the piecewise-linear features beside these, or None.
+    """
+
+    imputer: SimpleImputer
+    scaler: RobustScaler
+    clip: "SmoothClip"
+    bins: PiecewiseLinear | None
+
+    @classmethod
+    def of(cls, part: Pipeline) -> Self:
+        """Return the steps of a part of a `make_preprocessor`, fitted or not."""
+        steps = [step for _, step in part.steps if not isinstance(step, DateParts)]
+        if len(steps) == len(cls._fields) - 1:
+            return cls(*steps, None)
+        scaled, bins = (each for _, each in steps[1].transformer_list)
+        return cls(steps[0], *(each for _, each in scaled.steps), bins)
+
+
+def _number_steps(n_bins: int) -> list[Any]:
     imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
     # Median and quartiles, not mean and deviation: an outlier must not compress all other values.
-    scaled = make_pipeline(RobustScaler(), SmoothClip())
-    union = FeatureUnion(
-        [("scaled", scaled), ("bins", PiecewiseLinear(n_bins))], verbose_feature_names_out=False
-    )
-    return imputer, union
+    scaled = [RobustScaler(), SmoothClip()]
+    if not n_bins:
+        return [imputer, *scaled]
+    both = [("scaled", make_pipeline(*scaled)), ("bins", PiecewiseLinear(n_bins))]
+    return [imputer, FeatureUnion(both, verbose_feature_names_out=False)]
 
 
 def _make_one_hot(rows: int) -> OneHotEncoder:
