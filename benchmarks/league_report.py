@@ -1,13 +1,14 @@
 """The league's results: means over tables, ranks, ratios to one method, and a critical-difference plot.
 
 A score is averaged over the splits of a table, and then over tables as a geometric mean of (score + 0.01). A
-method that failed on a split takes the worst score that any method has there. Methods that have not run all
-tables are shown apart from the ranks, which need all.
+method that failed on a split takes the worst score that any method has there. A method that has not run all
+tables has no mean rank.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ SHIFT = 0.01
 SCORES = {"class_error": "class error", "log_loss": "log loss", "auc_loss": "1 − AUC", "nrmse": "nRMSE"}
 RANKED = {"class": ("class_error", "log_loss"), "number": ("nrmse",)}
 LEVEL = 0.05
+REFERENCE = "hist-gb"
+"""A quick method that runs all splits."""
 
 Cells = list[dict[str, Any]]
 ByTable = dict[str, dict[int, float]]
@@ -65,22 +68,41 @@ def collect_scores(cells: Cells) -> dict[str, dict[str, ByTable]]:
     return losses
 
 
-def average(by_table: ByTable, split: int | None = None) -> float:
-    """The geometric mean over tables of (score + 0.01), of one split or of each table's mean over splits."""
-    means = [np.mean([*of.values()]) if split is None else of[split] for of in by_table.values()]
-    return float(np.exp(np.log(np.array(means) + SHIFT).mean()))
+def estimate(of_score: dict[str, ByTable], method: str) -> dict[str, float]:
+    """Estimate a method's loss on each table: the mean over its splits, corrected for splits it has not run.
+
+    Splits are not equally hard. The reference has run most of them, so the mean is multiplied by its mean
+    over all its splits, and divided by its mean over the method's.
+    """
+    estimates = {}
+    for table, losses in of_score.get(method, {}).items():
+        reference = of_score.get(REFERENCE, {}).get(table, {})
+        estimates[table] = float(np.mean([*losses.values()]))
+        if both := losses.keys() & reference.keys():
+            easier = (np.mean([reference[one] for one in both]) + SHIFT) / (
+                np.mean([*reference.values()]) + SHIFT
+            )
+            mine = np.mean([losses[one] for one in both]) + SHIFT
+            estimates[table] = float(mine / easier - SHIFT)
+    return estimates
+
+
+def average(losses: Iterable[float]) -> float:
+    """The geometric mean over tables of (loss + 0.01)."""
+    return float(np.exp(np.log(np.array([*losses]) + SHIFT).mean()))
 
 
 def standard_error(by_table: ByTable) -> float | None:
     """The standard error of the average over the splits that all tables have; None with fewer than two."""
-    splits = [one for one in SPLITS if all(one in of for of in by_table.values())]
+    splits = [one for one in SPLITS if all(one in losses for losses in by_table.values())]
     if len(splits) < 2:
         return None
-    return float(np.std([average(by_table, one) for one in splits], ddof=1) / np.sqrt(len(splits)))
+    averages = [average(losses[one] for losses in by_table.values()) for one in splits]
+    return float(np.std(averages, ddof=1) / np.sqrt(len(splits)))
 
 
 def rank(scores: dict[str, dict[str, ByTable]]) -> tuple[list[str], NDArray[np.float64], list[str]]:
-    """Rank the methods on each table by their means over splits, the best being 1.
+    """Rank the methods on each table by their estimated losses, the best being 1.
 
     Where there are classes, the rank is the mean of those by class error and by log loss. Only methods that
     have run on every table are ranked.
@@ -95,11 +117,12 @@ def rank(scores: dict[str, dict[str, ByTable]]) -> tuple[list[str], NDArray[np.f
         for method in names
         if all(any(table in scores[score].get(method, {}) for score in SCORES) for table in tables)
     )
+    losses = {score: {name: estimate(scores[score], name) for name in methods} for score in SCORES}
     ranks = []
     for table in tables:
         kinds = RANKED["number" if TABLES[table].task == "regression" else "class"]
-        losses = [[np.mean([*scores[kind][method][table].values()]) for method in methods] for kind in kinds]
-        ranks.append(np.mean([stats.rankdata(of) for of in losses], axis=0))
+        of_table = [[losses[kind][method][table] for method in methods] for kind in kinds]
+        ranks.append(np.mean([stats.rankdata(of) for of in of_table], axis=0))
     return methods, np.array(ranks).reshape(len(tables), len(methods)), tables
 
 
@@ -135,7 +158,7 @@ def summarize(cells: Cells) -> tuple[tuple[str, ...], list[list[str]]]:
     for method in sorted(names, key=lambda name: (mean_ranks.get(name, np.inf), name)):
         of_method = [cell for cell in cells if cell["method"] == method]
         ran = [cell for cell in of_method if "scores" in cell]
-        means = [format_mean(scores[score].get(method, {}), scores[score]) for score in SCORES]
+        means = [format_mean(scores[score], method) for score in SCORES]
         ranked = f"{mean_ranks[method]:.2f}" if method in mean_ranks else "–"
         tables = len({cell["table"] for cell in of_method})
         splits = ",".join(map(str, sorted({cell["split"] for cell in of_method})))
@@ -144,12 +167,15 @@ def summarize(cells: Cells) -> tuple[tuple[str, ...], list[list[str]]]:
     return ("method", *SCORES.values(), "mean rank", *times, *counts), rows
 
 
-def format_mean(by_table: ByTable, of_all: dict[str, ByTable]) -> str:
+def format_mean(of_score: dict[str, ByTable], method: str) -> str:
     """Format a mean with its standard error; a dash unless it is of all the tables."""
-    if len(by_table) < max(map(len, of_all.values()), default=1):
+    by_table = of_score.get(method, {})
+    if len(by_table) < max(map(len, of_score.values()), default=1):
         return "–"
     error = standard_error(by_table)
-    return f"{average(by_table):.3f}" + ("" if error is None else f" ± {error:.3f}")
+    return f"{average(estimate(of_score, method).values()):.3f}" + (
+        "" if error is None else f" ± {error:.3f}"
+    )
 
 
 def format_seconds(ran: Cells) -> list[str]:
@@ -198,22 +224,16 @@ def format_ratio(ratios: dict[str, float]) -> str:
 
 
 def make_table_by_table(scores: dict[str, dict[str, ByTable]], score: str) -> Table:
-    """One row per table: the mean of a score over the splits of each method."""
-    methods = list(scores[score])
-    shown = Table(title=f"{SCORES[score]} by table, means over splits")
+    """One row per table: the estimated loss of each method."""
+    losses = {method: estimate(scores[score], method) for method in scores[score]}
+    shown = Table(title=f"{SCORES[score]} by table")
     shown.add_column("table")
-    for method in methods:
+    for method in losses:
         shown.add_column(method.replace("-", "-\n", 1), justify="right")
     for table in TABLES:
-        of_table = {
-            method: float(np.mean([*scores[score][method][table].values()]))
-            for method in methods
-            if table in scores[score][method]
-        }
+        of_table = [of[table] for of in losses.values() if table in of]
         if of_table:
-            best = min(of_table.values())
-            texts = (format_score(of_table.get(method), best) for method in methods)
-            shown.add_row(table, *texts)
+            shown.add_row(table, *(format_score(of.get(table), min(of_table)) for of in losses.values()))
     return shown
 
 

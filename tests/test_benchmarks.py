@@ -57,11 +57,20 @@ def test_mean_of_the_training_rows_has_an_nrmse_of_1() -> None:
         score(np.array([1.0, np.nan]), y, y_train, "regression")
 
 
-def test_scores_are_averaged_over_splits_and_geometrically_over_tables() -> None:
-    by_table = {"digits": {1: 0.02, 2: 0.04}, "email": {1: 0.15, 2: 0.15}}
-    assert report.average(by_table) == pytest.approx(0.08)
+def test_losses_are_averaged_over_splits_and_geometrically_over_tables() -> None:
+    of_score = {"tabm": {"digits": {1: 0.02, 2: 0.04}, "email": {1: 0.15, 2: 0.15}}}
+    assert report.average(report.estimate(of_score, "tabm").values()) == pytest.approx(0.08)
     low, high = (0.03 * 0.16) ** 0.5, (0.05 * 0.16) ** 0.5
-    assert report.standard_error(by_table) == pytest.approx((high - low) / 2)
+    assert report.standard_error(of_score["tabm"]) == pytest.approx((high - low) / 2)
+
+
+def test_method_that_ran_an_easy_split_only_gains_nothing_by_it() -> None:
+    of_score = {"hist-gb": {"ames": {1: 0.29, 2: 0.59}}, "tabm": {"ames": {1: 0.29}}}
+    assert (
+        report.estimate(of_score, "tabm")
+        == report.estimate(of_score, "hist-gb")
+        == {"ames": pytest.approx(0.44)}
+    )
 
 
 def test_failed_method_takes_the_worst_score() -> None:
@@ -95,7 +104,7 @@ def test_kept_results_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_peers_get_moments_and_truth_values_as_numbers_and_unseen_words_as_gaps() -> None:
-    moments = pd.to_datetime(["1970-01-02 06:00", None])
+    moments = pd.to_datetime(["1970-01-02 06:00", ""])
     frame = pd.DataFrame({"word": ["a", None], "when": moments, "true": [True, False], "x[<": [1.5, None]})
     numbers = to_numbers(frame)
     assert numbers.iloc[0].to_dict() == {
