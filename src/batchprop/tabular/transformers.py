@@ -131,11 +131,13 @@ class NumberSteps(NamedTuple):
     @classmethod
     def of(cls, part: Pipeline) -> Self:
         """Return the steps of a part of a `make_preprocessor`, fitted or not."""
-        steps = [step for _, step in part.steps if not isinstance(step, DateParts)]
-        if len(steps) == len(cls._fields) - 1:
-            return cls(*steps, None)
-        scaled, bins = (each for _, each in steps[1].transformer_list)
-        return cls(steps[0], *(each for _, each in scaled.steps), bins)
+        imputer, *others = (step for _, step in part.steps if not isinstance(step, DateParts))
+        bins = None
+        if isinstance(others[0], FeatureUnion):
+            scaled, bins = (each for _, each in others[0].transformer_list)
+            others = [each for _, each in scaled.steps]
+        scaler, clip = others
+        return cls(imputer, scaler, clip, bins)
 
 
 def _number_steps(n_bins: int) -> list[Any]:
