@@ -153,6 +153,8 @@ def test_thresholds_are_learned_that_a_network_without_bins_misses():
     [
         ({"preset": "quick"}, "preset"),
         ({"n_members": 0}, "n_members=0 is not allowed"),
+        ({"n_members": 2.5}, "n_members=2.5 is not allowed"),
+        ({"random_state": "x"}, "random_state='x' is not allowed"),
         ({"time_limit": -1.0}, "time_limit=-1.0 is not allowed"),
         ({"dropout": 2.0}, "dropout"),
         ({"types": {"home": "nothing"}}, "nothing"),

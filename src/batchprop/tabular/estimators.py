@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -122,12 +123,11 @@ class _TabularEstimator(BaseEstimator):
         return held_out
 
     def _preset(self) -> Preset:
-        if self.preset not in PRESETS:
+        if not isinstance(self.preset, str) or self.preset not in PRESETS:
             raise unknown_option_error("preset", self.preset, PRESETS)
-        if self.n_members is not None and self.n_members < 1:
-            raise ParameterError(f"n_members={self.n_members!r} is not allowed: give a positive integer")
-        if self.time_limit is not None and not 0 < self.time_limit < math.inf:
-            raise ParameterError(f"time_limit={self.time_limit!r} is not allowed: give seconds, above 0")
+        _check("n_members", self.n_members, "a positive integer", Integral, low=1)
+        _check("random_state", self.random_state, "an integer from 0, or None", Integral, low=0)
+        _check("time_limit", self.time_limit, "seconds, above 0", Real, low=math.ulp(0.0))
         return PRESETS[self.preset]
 
     def _network_parameters(self, preset: Preset, n_rows: int) -> dict[str, Any]:
@@ -181,6 +181,13 @@ class _TabularEstimator(BaseEstimator):
         tags.input_tags.categorical = True
         tags.input_tags.string = True
         return tags
+
+
+def _check(name: str, value: Any, allowed: str, kind: type, *, low: float) -> None:
+    """Refuse a value that is neither None nor a finite number of a kind, from a lowest one on."""
+    is_number = isinstance(value, kind) and not isinstance(value, bool)
+    if value is not None and not (is_number and low <= value < math.inf):
+        raise ParameterError(f"{name}={value!r} is not allowed: give {allowed}")
 
 
 class TabularClassifier(ClassifierMixin, _TabularEstimator):
