@@ -90,7 +90,7 @@ _Y4 = r"(?P<y>\d{4})"
 IN_SECONDS = "in seconds"
 """How times of day and durations are read."""
 IN_MONTHS, IN_QUARTERS = "the first day of each month", "the first day of each quarter"
-MOSTLY_DATES = "mostly dates, but not all in one spelling"
+MOSTLY_DATES = "mostly dates"
 SEVERAL_UNITS = "numbers of several units"
 _QUARTER = "[Qq](?P<q>[1-4])"
 _DIGITS = {ord(zero) + i: str(i) for zero in "٠۰０" for i in range(10)}
@@ -607,8 +607,9 @@ class SpellingCandidates:
         if n_dates < max(1, _MOSTLY * len(words)):
             return ""
         most = max(fits.values(), key=sum)
-        odd = f", such as {words[most.index(False)]!r:.40}" if False in most else ""
-        return f"{MOSTLY_DATES}{odd}"
+        if all(most):
+            return f"{MOSTLY_DATES}, but not all of them exist"
+        return f"{MOSTLY_DATES}, but not all in one spelling, such as {words[most.index(False)]!r:.40}"
 
 
 def shown_spelling(words: pd.Series, kind: str, rules: TextRules) -> str:
