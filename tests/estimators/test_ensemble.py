@@ -46,9 +46,12 @@ def test_no_member_lacks_a_class(labels):
         assert sorted([*train, *held_out]) == list(range(len(labels)))
 
 
-def test_too_few_rows_to_hold_out_are_refused():
-    with pytest.raises(InputError, match="X has 5 rows, too few"):
-        member_folds(8, 5, None, 0)
+def test_too_few_rows_to_hold_out_are_refused_and_few_are_divided_in_fewer_parts():
+    with pytest.raises(InputError, match="n_samples = 1: no class has two rows"):
+        member_folds(8, 1, None, 0)
+    folds = member_folds(8, 5, None, 0)
+    assert [len(fold.held_out) for fold in folds] == [1] * 8
+    assert sorted(row for fold in folds[:5] for row in fold.held_out) == list(range(5))
 
 
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning")
