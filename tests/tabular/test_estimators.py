@@ -11,7 +11,7 @@ import pytest
 from sklearn.model_selection import cross_val_score
 
 import batchprop as bp
-from batchprop.errors import BatchpropError, DataError, UnseenValueWarning
+from batchprop.errors import BatchpropError, DataError, InputError, ParameterError, UnseenValueWarning
 from batchprop.tabular.estimators import PRESETS
 from tests.estimators.tables import with_checks
 
@@ -164,3 +164,29 @@ def test_parameters_that_are_not_allowed_are_refused_by_name(parameters, message
     table, price, _ = houses(40)
     with pytest.raises(BatchpropError, match=message):
         bp.TabularRegressor(**{**BRIEF, **parameters}).fit(table, price)
+
+
+@pytest.mark.parametrize(
+    ("kind", "y", "message"),
+    [
+        (bp.TabularRegressor, np.ones(40), "y holds one number only, 1"),
+        (bp.TabularRegressor, ["dear"] * 40, "y holds 'dear', which is not a number: TabularRegressor"),
+        (bp.TabularRegressor, [np.inf, *range(39)], "y contains infinity, first in row 0"),
+        (bp.TabularClassifier, ["dear"] * 40, r"y holds one class only \('dear'\)"),
+        (bp.TabularClassifier, [np.nan, *[1.0, 2.0] * 19, 1.0], "y contains NaN, first in row 0"),
+    ],
+)
+def test_targets_that_cannot_be_learned_are_refused(kind, y, message):
+    with pytest.raises(InputError, match=message):
+        kind(**BRIEF).fit(houses(40)[0], y)
+
+
+def test_weights_of_unknown_classes_are_refused_and_names_are_compared_in_one_unicode_form():
+    table, _, label = houses(40)
+    with pytest.raises(ParameterError, match="class_weight holds 'costly', which is no class of y"):
+        bp.TabularClassifier(**BRIEF, class_weight={"costly": 2.0}).fit(table, label)
+    composed, decomposed = (
+        table.rename(columns={"size": name}) for name in ("Gr\u00f6\u00dfe", "Gro\u0308\u00dfe")
+    )
+    clf = bp.TabularClassifier(**{**BRIEF, "max_iter": 1}).fit(decomposed, label)
+    assert (clf.predict(composed) == clf.predict(decomposed)).all()

@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted, validate_data
 
 from batchprop.data.frames import read_frame
 from batchprop.data.names import normalize_columns
@@ -28,7 +28,12 @@ from batchprop.errors import InputError, ParameterError, unknown_option_error
 from batchprop.estimators import MLPClassifier, MLPRegressor
 from batchprop.estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor, member_folds
 from batchprop.estimators.kinds import check_kinds
-from batchprop.estimators.validation import check_numeric_target, check_sample_weight
+from batchprop.estimators.validation import (
+    blank_weightless,
+    check_numeric_target,
+    check_sample_weight,
+    clear_errors,
+)
 from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.frames import as_pandas
 from batchprop.tabular.options import N_BINS, read_types
@@ -151,13 +156,15 @@ class _TabularEstimator(BaseEstimator):
 
     def _read(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """Return X as a data frame of pandas; the columns of an array are x0, x1, ..."""
-        if read_frame(X) is None:
-            X = check_array(X, dtype=None, ensure_all_finite=False)
+        if read_frame(X) is not None:
+            # Names are compared in one Unicode form.
+            frame = normalize_columns(as_pandas(X))
+            validate_data(self, frame, reset=reset, skip_check_array=True)
+            return frame
+        X = check_array(X, dtype=None, ensure_all_finite=False)
         validate_data(self, X, reset=reset, skip_check_array=True)
-        if isinstance(X, np.ndarray):
-            names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(X.shape[1])])
-            return pd.DataFrame(X, columns=names).infer_objects()
-        return normalize_columns(as_pandas(X))
+        names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(X.shape[1])])
+        return pd.DataFrame(X, columns=names).infer_objects()
 
     def _encode(self, X: Any) -> NDArray[np.float64]:
         """Return the features of rows, and warn of values that the training had not."""
@@ -181,6 +188,21 @@ class _TabularEstimator(BaseEstimator):
         tags.input_tags.categorical = True
         tags.input_tags.string = True
         return tags
+
+
+def _check_numbers(y: Any) -> NDArray[np.float64]:
+    """Return a target (n,) of finite numbers, or raise an InputError that says what it holds."""
+    try:
+        check_numeric_target(y)
+    except InputError as error:
+        raise InputError(str(error).replace("MLP", "Tabular")) from None
+    check_kinds(y, "y")
+    column = column_or_1d(y, warn=True)
+    with clear_errors(y=column):
+        numbers: NDArray[np.float64] = check_array(
+            column, ensure_2d=False, dtype=np.float64, ensure_all_finite=True, input_name="y"
+        )
+    return numbers
 
 
 def _check(name: str, value: Any, allowed: str, kind: type, *, low: float) -> None:
@@ -283,9 +305,14 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
         """
         check_kinds(y, "y")
         y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
+        with clear_errors(y=y), np.errstate(invalid="ignore"):  # it casts NaN before it refuses it
+            check_classification_targets(y)
         weights = check_sample_weight(sample_weight, len(y))
         self.classes_ = np.unique(y if weights is None else y[weights > 0])
+        if len(self.classes_) == 1:
+            raise InputError(
+                f"y holds one class only ({self.classes_.tolist()[0]!r}): give rows of at least two classes"
+            )
         # Rows of weight 0 may have other labels; they are left out before any network sees them.
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         self.out_of_fold_ = self._fit(X, codes, weights, MLPEnsembleClassifier, MLPClassifier)
@@ -316,9 +343,13 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
     def _network_parameters(self, preset: Preset, n_rows: int) -> dict[str, Any]:
         weight = self.class_weight
         if isinstance(weight, Mapping):
-            weight = {
-                code: weight[label] for code, label in enumerate(self.classes_.tolist()) if label in weight
-            }
+            classes = self.classes_.tolist()
+            unknown = [label for label in weight if label not in classes]
+            if unknown:
+                raise ParameterError(
+                    f"class_weight holds {unknown[0]!r}, which is no class of y: give weights of {classes}"
+                )
+            weight = {classes.index(label): value for label, value in weight.items()}
         own = {"label_smoothing": self.label_smoothing, "class_weight": weight}
         return super()._network_parameters(preset, n_rows) | own
 
@@ -401,17 +432,16 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
             DataError: no column is left to predict from.
             ParameterError: a parameter is not allowed.
         """
-        check_numeric_target(y)
-        check_kinds(y, "y")
-        y = check_array(
-            column_or_1d(y, warn=True),
-            ensure_2d=False,
-            dtype=np.float64,
-            ensure_all_finite=True,
-            input_name="y",
-        )
-        weights = check_sample_weight(sample_weight, len(y))
-        self.target_scaler_ = TargetScaler().fit((y if weights is None else y[weights > 0])[:, None])
+        if y is None:
+            raise InputError("requires y to be passed, but the target y is None: give a number for each row")
+        weights = check_sample_weight(sample_weight, _num_samples(y))
+        y = _check_numbers(blank_weightless(y, weights))
+        counted = y if weights is None else y[weights > 0]
+        if len(counted) > 1 and not np.ptp(counted):
+            raise InputError(
+                f"y holds one number only, {counted[0]:g}: give rows of others, or predict that number"
+            )
+        self.target_scaler_ = TargetScaler().fit(counted[:, None])
         scaled = self.target_scaler_.transform(y[:, None])[:, 0]
         held_out = self._fit(X, scaled, weights, MLPEnsembleRegressor, MLPRegressor)
         self.out_of_fold_ = self._in_own_unit(held_out)
