@@ -262,6 +262,15 @@ def test_unusable_words_are_an_error(words, message):
         spoken(words)
 
 
+@pytest.mark.parametrize("words", [["Q1 2023", "Q2 2023"], ["10:30", "11:00"], ["2020-01-01", "01/02/2020"]])
+@pytest.mark.parametrize("from_text", [False, True])
+def test_dates_in_text_are_classes_where_that_is_said(words, from_text):
+    column = pd.Series(words * 9, name="y")
+    assert read_target(column, "classification", from_text=from_text).values[:2].tolist() == words
+    with pytest.raises(DataError, match="with task='classification' each spelling is a class"):
+        read_target(column[:1].repeat(9), from_text=from_text)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -123,7 +123,7 @@ class _Ensemble(BaseEstimator):
                 None if sample_weight is None else sample_weight[rows] for rows in (train, held_out)
             )
             with warnings.catch_warnings():
-                # Held-out rows tell the best epoch, whether or not the loss was still falling at the last.
+                # Held-out rows tell the best epoch, though the loss may still fall at the last.
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 member.fit(
                     X[train],

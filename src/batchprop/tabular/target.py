@@ -118,7 +118,7 @@ def _numpy_dtype(column: pd.Series) -> np.dtype[Any]:
     return plain
 
 
-def moments_error(name: str, what: Literal["dates", "times"]) -> DataError:
+def moments_error(name: str, what: Literal["dates", "times"], *, in_text: bool = False) -> DataError:
     """Return the error of a target of dates, or of times of day or durations."""
     holds, number = {
         "dates": ("dates", "the days since one of them"),
@@ -126,7 +126,7 @@ def moments_error(name: str, what: Literal["dates", "times"]) -> DataError:
     }[what]
     return DataError(
         f"the target {name!r} holds {holds}: choose a column of classes or numbers, or give them as numbers, "
-        f"such as {number}"
+        f"such as {number}" + ("; with task='classification' each spelling is a class" if in_text else "")
     )
 
 
