@@ -190,3 +190,25 @@ def test_weights_of_unknown_classes_are_refused_and_names_are_compared_in_one_un
     )
     clf = bp.TabularClassifier(**{**BRIEF, "max_iter": 1}).fit(decomposed, label)
     assert (clf.predict(composed) == clf.predict(decomposed)).all()
+
+
+def test_what_needs_one_network_refuses_several_by_name(tmp_path):
+    table, _, label = houses(40)
+    clf = bp.TabularClassifier(**{**BRIEF, "max_iter": 1}).fit(table, label)
+    refusals = {
+        lambda: bp.export.to_onnx(
+            clf, tmp_path / "m.onnx"
+        ): "a TabularClassifier has no ONNX form, as its answers",
+        lambda: bp.export.save_weights(
+            clf, tmp_path / "m.safetensors"
+        ): "TabularClassifier: its weights cannot",
+        lambda: bp.microscope.look(clf, table, label): "a TabularClassifier has no network to plot",
+    }
+    for refused, message in refusals.items():
+        with pytest.raises(BatchpropError, match=message):
+            refused()
+    assert not list(tmp_path.iterdir())
+    # Each network has its gradients.
+    member, codes = clf.network_.members_[0], np.searchsorted(clf.classes_, label)
+    step = member.backprop(clf.preprocessor_.transform(table), codes)
+    assert step.gradient.squared_norms().shape == (40,)

@@ -99,6 +99,7 @@ def convert_model(model: Any, dtype: str | None = None) -> ModelProto:
     _check_model(model, dtype)
     check_is_fitted(model)
     _check_search(model)
+    _check_members(model)
     model = _without_empty_steps(model)
     steps = list(iter_steps(model))
     for step in steps:
@@ -173,6 +174,15 @@ def _check_model(model: Any, dtype: str | None) -> None:
         raise ParameterError(
             f"a {type(model).__name__} has no ONNX form: give a fitted estimator, or a pipeline that ends in "
             "one"
+        )
+
+
+def _check_members(model: Any) -> None:
+    """Refuse a model whose answers are the mean of several networks."""
+    if hasattr(getattr(model, "network_", None), "members_"):
+        raise InputError(
+            f"a {type(model).__name__} has no ONNX form, as its answers are the mean of several networks: "
+            "export the model of batchprop.tabular.train_table, which is one network"
         )
 
 
