@@ -72,8 +72,9 @@ def test_command_writes_safe_csv(folder):
     )
     run("predict", "m", "t.csv", "--out", "raw.csv")
     assert set(pd.read_csv("raw.csv")["@kind"]) <= {"=A1", "-B"}
-    told = run("predict", "m", "t.csv", "--safe-csv", "--out", "safe.parquet", code=2).stderr
-    assert "--safe-csv is for CSV" in told
+    for out in ("safe.parquet", "safe.PQ"):
+        told = run("predict", "m", "t.csv", "--safe-csv", "--out", out, code=2).stderr
+        assert "--safe-csv is for CSV" in told
     run("examine", "t.csv", "--target", "@kind", "--epochs", "1", "--safe-csv", "--out", "examined.csv")
     examined = pd.read_csv("examined.csv")
     assert set(examined["given_label"]) == {"'=A1", "'-B"}

@@ -162,12 +162,15 @@ def check_suffix(option: str, path: Path, suffixes: tuple[str, ...], what: str =
 
 
 def check_safe_csv(out: Path, *, safe_csv: bool) -> None:
-    """Check that a file to be written for spreadsheets is CSV.
+    """Check that a file of rows, whose suffix is known, is CSV if it is to be written for spreadsheets.
 
     Raises:
         ParameterError: it is not.
     """
-    if safe_csv and out.suffix.lower() == ".parquet":
+    # Not at the top: it needs pandas.
+    from batchprop.tabular.predictions import OUTPUT_DELIMITERS
+
+    if safe_csv and not OUTPUT_DELIMITERS[out.suffix.lower()]:
         raise ParameterError(f"--safe-csv is for CSV, and {out} is none: leave it out, or end --out in .csv")
 
 
