@@ -45,12 +45,7 @@ _OUTPUT = "What comes out"
     option("hidden", value=(100,), panel=_TRAINING),
     option("learning_rate", help="The step size of Adam.", panel=_TRAINING),
     option("batch_size", value=None, default="a tenth of the rows, from 16 to 200", panel=_TRAINING),
-    option(
-        "epochs",
-        value=200,
-        help="At most this many passes over the rows; fewer if learning ends.",
-        panel=_TRAINING,
-    ),
+    option("epochs", help="At most this many passes over the rows; fewer if learning ends.", panel=_TRAINING),
     option("seed", help="Seed of the initial weights and the order of the rows.", panel=_TRAINING),
     option("engine", panel=_TRAINING),
     own_option("top", int, 50, metavar="ROWS", low=0, help="How many rows to print.", panel=_OUTPUT),

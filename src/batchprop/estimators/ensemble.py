@@ -105,6 +105,16 @@ class _Ensemble(BaseEstimator):
         self.n_members = n_members
         self.time_limit = time_limit
 
+    def _choose_folds(self, n_rows: int, labels: Any | None, folds: Sequence[Fold] | None) -> Sequence[Fold]:
+        """Return the folds that are given, one for each member, or those of ``member_folds``."""
+        if folds is None:
+            return member_folds(self.n_members, n_rows, labels, self.estimator.random_state or 0)
+        if len(folds) != self.n_members:
+            raise ParameterError(
+                f"n_members={self.n_members} differs from the {len(folds)} folds: give a fold for each"
+            )
+        return folds
+
     def _fit_members(
         self, X: Any, y: NDArray[Any], sample_weight: Any, folds: Sequence[Fold]
     ) -> Iterator[tuple[Fold, Any]]:
@@ -112,30 +122,28 @@ class _Ensemble(BaseEstimator):
         seed, end = self.estimator.random_state or 0, monotonic() + (self.time_limit or math.inf)
         given = tuple(self.estimator.callbacks or ())
         self.members_ = []
-        for number, (train, held_out) in enumerate(folds):
+        for number, fold in enumerate(folds):
             left = end - monotonic()
             if number and left <= 0:
                 return
             # The members yet to come share the time that is left.
             stop = _StopAt(monotonic() + left / (len(folds) - number))
             member = clone(self.estimator).set_params(random_state=seed + number, callbacks=(*given, stop))
-            weights, weights_val = (
-                None if sample_weight is None else sample_weight[rows] for rows in (train, held_out)
-            )
+            weights, weights_val = (None if sample_weight is None else sample_weight[rows] for rows in fold)
             with warnings.catch_warnings():
                 # Held-out rows tell the best epoch, though the loss may still fall at the last.
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 member.fit(
-                    X[train],
-                    y[train],
+                    X[fold.train],
+                    y[fold.train],
                     weights,
-                    X_val=X[held_out],
-                    y_val=y[held_out],
+                    X_val=X[fold.held_out],
+                    y_val=y[fold.held_out],
                     sample_weight_val=weights_val,
                 )
             # It answers in the type of X: float64 gives the digits that an average deserves.
             self.members_.append(member.set_params(callbacks=self.estimator.callbacks, dtype=None))
-            yield Fold(train, held_out), member
+            yield fold, member
 
     @property
     def n_iter_(self) -> int:
@@ -173,9 +181,7 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
             The estimator.
         """
         y = np.asarray(y)
-        seed = self.estimator.random_state or 0
-        folds = member_folds(self.n_members, len(y), y, seed) if folds is None else folds
-        _check_members(self.n_members, folds)
+        folds = self._choose_folds(len(y), y, folds)
         self.classes_, codes = np.unique(y, return_inverse=True)
         held_out = [
             (fold.held_out, member.predict_log_proba(X[fold.held_out]))
@@ -223,9 +229,7 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
             The estimator.
         """
         y = np.asarray(y)
-        seed = self.estimator.random_state or 0
-        folds = member_folds(self.n_members, len(y), None, seed) if folds is None else folds
-        _check_members(self.n_members, folds)
+        folds = self._choose_folds(len(y), None, folds)
         held_out = [
             (fold.held_out, member.predict(X[fold.held_out]))
             for fold, member in self._fit_members(X, y, sample_weight, folds)
@@ -278,10 +282,3 @@ def _mean_by_row(rows: Indices, values: NDArray[np.floating], n_rows: int) -> ND
     with np.errstate(invalid="ignore"):
         mean: NDArray[np.float64] = (total.T / times).T
     return mean
-
-
-def _check_members(n_members: int, folds: Sequence[Fold]) -> None:
-    if n_members != len(folds):
-        raise ParameterError(
-            f"n_members={n_members} differs from the {len(folds)} folds: give a fold for each"
-        )

@@ -354,11 +354,12 @@ def non_finite_errors() -> Iterator[None]:
         raise DivergedError(f"{NON_FINITE}: {error}") from error
 
 
-def check_numeric_target(y: Any) -> None:
+def check_numeric_target(y: Any, family: str = "MLP") -> None:
     """Refuse a target of text if numbers are needed.
 
     Args:
         y: the target, not yet validated.
+        family: what the names of the estimators for numbers and for classes begin with.
 
     Raises:
         InputError: it holds text that is not a number.
@@ -379,8 +380,8 @@ def check_numeric_target(y: Any) -> None:
     for value in values.ravel().tolist():
         if isinstance(value, str | bytes) and not _is_number(value):
             raise InputError(
-                f"y holds {value!r}, which is not a number: MLPRegressor predicts numbers; "
-                "use MLPClassifier for classes"
+                f"y holds {value!r}, which is not a number: {family}Regressor predicts numbers; "
+                f"use {family}Classifier for classes"
             )
 
 

@@ -129,11 +129,11 @@ def convert_model(model: Any, dtype: str | None = None) -> ModelProto:
 
 def _without_empty_steps(model: Any) -> Any:
     """Return a model without steps that make no feature, for which skl2onnx has no name."""
-    unions = [part for part in _nested(model) if hasattr(part, "transformer_list")]
+    unions = [part for part in _iter_parts(model) if hasattr(part, "transformer_list")]
     if not any(_is_empty(step) for union in unions for _, step in union.transformer_list):
         return model
     model = deepcopy(model)
-    for part in _nested(model):
+    for part in _iter_parts(model):
         if hasattr(part, "transformer_list"):
             part.transformer_list = [each for each in part.transformer_list if not _is_empty(each[1])]
     return model
@@ -143,11 +143,11 @@ def _is_empty(step: Any) -> bool:
     return converter_key(step) == "batchprop PiecewiseLinear" and not len(step.low_)
 
 
-def _nested(model: Any) -> Iterator[Any]:
+def _iter_parts(model: Any) -> Iterator[Any]:
     """Yield a model, and the parts of its pipelines and column transformers."""
     yield model
     for _, part, *_ in getattr(model, "steps", getattr(model, "transformers_", ())):
-        yield from _nested(part)
+        yield from _iter_parts(part)
 
 
 @contextmanager

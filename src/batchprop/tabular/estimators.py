@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -24,20 +23,27 @@ from sklearn.utils.validation import _num_samples, check_consistent_length, chec
 
 from batchprop.data.frames import read_frame
 from batchprop.data.names import normalize_columns
-from batchprop.errors import InputError, ParameterError, unknown_option_error
+from batchprop.errors import InputError, ParameterError
 from batchprop.estimators import MLPClassifier, MLPRegressor
 from batchprop.estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor, member_folds
 from batchprop.estimators.kinds import check_kinds
+from batchprop.estimators.parameters import (
+    any_of,
+    check_parameters,
+    exact_value,
+    integer,
+    interval,
+    str_options,
+)
 from batchprop.estimators.validation import (
     blank_weightless,
     check_numeric_target,
     check_sample_weight,
     clear_errors,
 )
-from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.frames import as_pandas
 from batchprop.tabular.options import N_BINS, read_types
-from batchprop.tabular.predictions import warn_unseen
+from batchprop.tabular.predictions import encode_frame, warn_unseen
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.transformers import TargetScaler, make_preprocessor
 from batchprop.tabular.unseen import UnseenCounter
@@ -67,6 +73,13 @@ PRESETS = {
 """What each preset sets, from the least to the most work."""
 
 _ROWS_PER_MEMBER = 5
+_CONSTRAINTS = {
+    "preset": str_options(*PRESETS),
+    "n_members": any_of(exact_value(None), integer(1)),
+    "time_limit": any_of(exact_value(None), interval(0, above=True)),
+    "random_state": any_of(exact_value(None), integer(0)),
+}
+"""Of what is no parameter of the networks, which check their own."""
 
 
 class _TabularEstimator(BaseEstimator):
@@ -92,10 +105,10 @@ class _TabularEstimator(BaseEstimator):
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
 
-    def _set_parameters(self, arguments: Mapping[str, Any]) -> None:
-        for name, value in arguments.items():
-            if name not in ("self", "__class__"):
-                setattr(self, name, value)
+    def _set_parameters(self, parameters: Mapping[str, Any]) -> None:
+        # As BaseMLP does: the constructor's signature is the only list of names.
+        for name in self._get_param_names():
+            setattr(self, name, parameters[name])
 
     def _fit(
         self, X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None, ensemble: type, network: type
@@ -104,7 +117,8 @@ class _TabularEstimator(BaseEstimator):
 
         The targets are as the networks take them.
         """
-        preset = self._preset()
+        check_parameters(self, _CONSTRAINTS)
+        preset = PRESETS[self.preset]
         frame = self._read(X, reset=True)
         check_consistent_length(frame, y)
         if len(frame) < 2:  # noqa: PLR2004 one to learn from, and one to hold out
@@ -126,14 +140,6 @@ class _TabularEstimator(BaseEstimator):
         held_out[kept] = self.network_.out_of_fold_
         del self.network_.out_of_fold_  # here it is, for all rows
         return held_out
-
-    def _preset(self) -> Preset:
-        if not isinstance(self.preset, str) or self.preset not in PRESETS:
-            raise unknown_option_error("preset", self.preset, PRESETS)
-        _check("n_members", self.n_members, "a positive integer", Integral, low=1)
-        _check("random_state", self.random_state, "an integer from 0, or None", Integral, low=0)
-        _check("time_limit", self.time_limit, "seconds, above 0", Real, low=math.ulp(0.0))
-        return PRESETS[self.preset]
 
     def _network_parameters(self, preset: Preset, n_rows: int) -> dict[str, Any]:
         given = {
@@ -169,12 +175,11 @@ class _TabularEstimator(BaseEstimator):
     def _encode(self, X: Any) -> NDArray[np.float64]:
         """Return the features of rows, and warn of values that the training had not."""
         check_is_fitted(self, "network_")
-        columns = self.preprocessor_["columns"].transform(self._read(X, reset=False))
         unseen = UnseenCounter(self.preprocessor_)
-        unseen.add(columns)
+        encoded = encode_frame(self.preprocessor_, self._read(X, reset=False), unseen)
         warn_unseen(unseen)
         # In float32 the seventh digit of an answer would depend on the rows beside it.
-        return encode_features(self.preprocessor_["features"], columns).astype(np.float64)
+        return encoded.astype(np.float64)
 
     @property
     def n_iter_(self) -> int:
@@ -192,10 +197,7 @@ class _TabularEstimator(BaseEstimator):
 
 def _check_numbers(y: Any) -> NDArray[np.float64]:
     """Return a target (n,) of finite numbers, or raise an InputError that says what it holds."""
-    try:
-        check_numeric_target(y)
-    except InputError as error:
-        raise InputError(str(error).replace("MLP", "Tabular")) from None
+    check_numeric_target(y, "Tabular")
     check_kinds(y, "y")
     column = column_or_1d(y, warn=True)
     with clear_errors(y=column):
@@ -203,13 +205,6 @@ def _check_numbers(y: Any) -> NDArray[np.float64]:
             column, ensure_2d=False, dtype=np.float64, ensure_all_finite=True, input_name="y"
         )
     return numbers
-
-
-def _check(name: str, value: Any, allowed: str, kind: type, *, low: float) -> None:
-    """Refuse a value that is neither None nor a finite number of a kind, from a lowest one on."""
-    is_number = isinstance(value, kind) and not isinstance(value, bool)
-    if value is not None and not (is_number and low <= value < math.inf):
-        raise ParameterError(f"{name}={value!r} is not allowed: give {allowed}")
 
 
 class TabularClassifier(ClassifierMixin, _TabularEstimator):

@@ -27,7 +27,7 @@ from batchprop.errors import BatchpropError, DataError, ParameterError, RowError
 from batchprop.estimators.threads import share_blas_threads
 from batchprop.files import create_file, create_text
 from batchprop.tabular.dtypes import simplify_column
-from batchprop.tabular.encoding import encode_features
+from batchprop.tabular.encoding import Features, encode_features
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import check_names, read_names
 from batchprop.tabular.schema import infer_value_type, is_index_name, is_read_as_text
@@ -132,6 +132,13 @@ def warn_unseen(unseen: UnseenCounter) -> None:
         warn(note, UnseenValueWarning)
 
 
+def encode_frame(model: Pipeline, frame: pd.DataFrame, unseen: UnseenCounter) -> Features:
+    """Return the features (n, k) of rows, and count the values that the training had not."""
+    columns = model["columns"].cast(frame)
+    unseen.add(columns)
+    return encode_features(model["features"], columns)
+
+
 def predict_frame(
     model: Pipeline, frame: pd.DataFrame, *, proba: bool = False, unseen: UnseenCounter | None = None
 ) -> pd.DataFrame:
@@ -155,9 +162,7 @@ def predict_frame(
     if proba:
         check_proba(model)
     counter = unseen or UnseenCounter(model)
-    columns = model["columns"].cast(frame)
-    counter.add(columns)
-    encoded = encode_features(model["features"], columns)
+    encoded = encode_frame(model, frame, counter)
     try:
         answers = model[-1].predict_proba(encoded) if proba else model[-1].predict(encoded)
     except RowError as error:
