@@ -16,7 +16,14 @@ from batchprop.cli.options import (
     parse_values,
     with_parameters,
 )
-from batchprop.tabular.options import FILES, SOURCE_OPTIONS, make_options, option_table
+from batchprop.tabular.options import (
+    FILES,
+    PRESET_OPTIONS,
+    SOURCE_OPTIONS,
+    describe_preset,
+    make_options,
+    option_table,
+)
 
 EXAMPLES = """Examples:
 
@@ -48,7 +55,10 @@ cat flowers.csv | batchprop train - --target species
         metavar="DATA",
         help=f"{TABLES_HELP}, or a folder of such; - is standard input. Without it: --sql, or the digits.",
     ),
-    *map(option, option_table()),
+    *(
+        option(name, value=None, default=describe_preset(name)) if name in PRESET_OPTIONS else option(name)
+        for name in option_table()
+    ),
     own_option(
         "out",
         Path | None,
