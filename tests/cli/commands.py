@@ -22,7 +22,9 @@ FILES = [
     "settings.json",
     "test-predictions.csv",
 ]
-START = "from batchprop.cli import main; main()"
+# As in `tests/conftest.py`.
+ONE_NETWORK = "from batchprop.tabular.presets import PRESETS; PRESETS['balanced'] = PRESETS['fast']"
+START = f"{ONE_NETWORK}; from batchprop.cli import main; main()"
 WITHOUT_JAX = f"import sys; sys.modules['jax'] = None; {START}"
 SOURCES = Path(__file__).parents[2] / "src"
 
