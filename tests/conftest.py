@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from batchprop.tabular.presets import PRESETS, Preset
+from batchprop.tabular.presets import PRESETS
 from tests.browsers import chromium
+from tests.presets import BALANCED, PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +37,7 @@ QUICK_TO_COMPILE = (
 )
 os.environ["XLA_FLAGS"] = " ".join([*QUICK_TO_COMPILE, os.environ.get("XLA_FLAGS", "")]).rstrip()
 
-# The default preset trains four networks. Tests of other things than that need one, in a quarter of the time.
-PRESETS["balanced"] = PRESETS["fast"]
+PRESETS["balanced"] = PLAIN
 
 # Background jobs of a shell ignore SIGINT, and nohup ignores SIGHUP; child processes would inherit that. They
 # do not inherit handlers, and start with the default action.
@@ -96,7 +96,7 @@ def no_figure_stays() -> Iterator[None]:
 @pytest.fixture
 def four_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The default preset, for the duration of one test."""
-    monkeypatch.setitem(PRESETS, "balanced", Preset(n_members=4))
+    monkeypatch.setitem(PRESETS, "balanced", BALANCED)
 
 
 @pytest.fixture
