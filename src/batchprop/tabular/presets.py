@@ -30,9 +30,9 @@ class Preset(NamedTuple):
     n_members: int
     n_bins: int = 16
     hidden_layer_sizes: tuple[int, ...] = (256,)
-    learning_rate_init: float = 0.001
+    learning_rate_init: float = 0.0015
     learning_rate: str = "cosine"
-    batch_size: int = 32
+    batch_size: int = 64
     max_iter: int = 60
     n_iter_no_change: int = 15
     dropout: float = 0.2
@@ -47,7 +47,7 @@ class Preset(NamedTuple):
 
 
 PRESETS: dict[PresetName, Preset] = {
-    "fast": Preset(n_members=1),
+    "fast": Preset(n_members=1, learning_rate_init=0.002, max_iter=40),
     "balanced": Preset(n_members=4),
     "best": Preset(n_members=16),
 }
