@@ -105,11 +105,13 @@ def test_alternative_spellings_of_booleans_are_accepted(values):
     np.testing.assert_array_equal(X, [[0, 1], [1, 0]])
 
 
-def test_number_of_categories_is_capped():
+@pytest.mark.parametrize(("rows", "features"), [(100_000, 256), (100_001, 64)])
+def test_number_of_categories_is_capped_more_in_a_long_table(rows, features):
     rng = np.random.default_rng(0)
     words = rng.choice([f"w{i}" for i in range(300)], 30_000)
     frame = pd.DataFrame({"w": words})
-    assert fitted(frame).transform(frame).shape[1] == 64
+    columns = make_preprocessor(infer_schema(frame), rows).fit(frame)
+    assert columns.transform(frame).shape[1] == features
 
 
 @pytest.mark.parametrize(

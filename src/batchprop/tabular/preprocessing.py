@@ -26,10 +26,9 @@ from batchprop.tabular.spelling import ZONED
 from batchprop.tabular.statistics import ColumnAccumulator, MemoryBudget
 from batchprop.tabular.target import Task
 from batchprop.tabular.target_statistics import TargetAccumulator, TargetSpec
-from batchprop.tabular.transformers import MAX_CATEGORIES, NumberSteps, make_preprocessor
+from batchprop.tabular.transformers import NumberSteps, make_preprocessor
 
 _N_QUARTILES = 5  # including the smallest and the largest value
-_MIN_RARE = 2 * MAX_CATEGORIES
 _FLAGS = np.array([0.0, 1.0])
 
 
@@ -72,7 +71,7 @@ def fit_streaming(
     - the median and the quartiles of a column of numbers, up to 16 384 of them; for 4·10⁷, their ranks are
       wrong by less than 0.04% of the rows;
     - the words of a column of text, up to 100 000 distinct ones. Beyond that, those in more than 1 of 100 000
-      rows are kept, their counts too small by at most that many rows; the 64 most frequent come from these;
+      rows are kept, their counts too small by at most that many rows; the most frequent come from these;
     - whether a column names its rows, up to 100 000 distinct words or 65 536 numbers. Beyond that, the share
       of distinct words is estimated to 0.6%, and numbers count as distinct if a sample of at least one in
       every n / 32 768 has no duplicates.
@@ -184,7 +183,7 @@ def _split_vocabulary(counts: "pd.Series[int]", text: OneHotEncoder) -> _Vocabul
     frequent = counts[counts >= text.min_frequency]
     if len(frequent) > most:
         frequent = frequent.iloc[np.sort(np.argsort(frequent.to_numpy(), kind="stable")[-most:])]
-    if frequent.empty and len(counts) < _MIN_RARE:
+    if frequent.empty and len(counts) < 2 * text.max_categories:
         frequent = counts.nlargest(1)
     return _Vocabulary(list(frequent.index), list(counts.index.difference(frequent.index, sort=False)))
 
@@ -273,8 +272,8 @@ def _set_word_statistics(text: OneHotEncoder, words: dict[str, _Vocabulary], min
     most = max(len(known.rare) for known in words.values())
     fewest = min((len(known.rare) for known in words.values() if not known.frequent), default=None)
     # A column of rare words only is filled up with these, evenly, so that none becomes frequent.
-    times = 2 if fewest is None else 2 + (most + fewest) // (fewest - MAX_CATEGORIES)
-    rows = MAX_CATEGORIES * times + most
+    times = 2 if fewest is None else 2 + (most + fewest) // (fewest - text.max_categories)
+    rows = text.max_categories * times + most
     table = pd.DataFrame({name: known.rows(times, rows) for name, known in words.items()}, dtype=object)
     text.set_params(min_frequency=times).fit(table)
     text.set_params(min_frequency=min_frequency)
