@@ -221,7 +221,7 @@ def fit(
         if task == "classification":
             # It was trained on indices: scikit-learn refuses fractions as labels.
             network.relabel(table.classes)
-        last = network if data.scaler is None else _wrap_target_scaler(network, data.scaler)
+        last = network if data.scaler is None else wrap_target_scaler(network, data.scaler)
     return Pipeline([*data.columns.steps, ("network", last)])
 
 
@@ -245,7 +245,7 @@ def network_parameters(options: TrainOptions, task: Task, rows: int, on_epoch: O
     return {**parameters, "callbacks": (on_epoch,)}
 
 
-def _wrap_target_scaler(network: Any, scaler: TargetScaler) -> TransformedTargetRegressor:
+def wrap_target_scaler(network: Any, scaler: TargetScaler) -> TransformedTargetRegressor:
     """Wrap a network trained on standardised targets, so that it predicts in their original unit."""
     whole = TransformedTargetRegressor(DummyRegressor(), transformer=clone(scaler))
     # scikit-learn has no way to set a fitted regressor: a fit on two dummy rows creates every fitted

@@ -18,6 +18,8 @@ from batchprop.errors import ModelError, join_truncated
 
 TRUSTED_TYPES = (
     "batchprop.estimators.classifier.MLPClassifier",
+    "batchprop.estimators.ensemble.MLPEnsembleClassifier",
+    "batchprop.estimators.ensemble.MLPEnsembleRegressor",
     "batchprop.estimators.regressor.MLPRegressor",
     "batchprop.tabular.piecewise.PiecewiseLinear",
     "batchprop.tabular.transformers.ColumnCaster",

@@ -97,6 +97,9 @@ class Option(NamedTuple):
     several: bool = False
 
 
+_SECONDS = {"s": 1, "min": 60, "h": 3600}
+
+
 def _one_of(names: object) -> str:
     return ", ".join(get_args(names))
 
@@ -143,6 +146,21 @@ def parse_interval(text: str) -> str | int:
             f"checkpoint_every={text!r} is not allowed: give a time, as 5min or 2h, or a number of epochs"
         )
     return text.strip()
+
+
+def parse_seconds(text: str) -> float:
+    """Read a time in seconds.
+
+    >>> parse_seconds("60"), parse_seconds("1.5min")
+    (60.0, 90.0)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|h)?", text.strip())
+    seconds = 0.0 if match is None else float(match[1]) * _SECONDS[match[2] or "s"]
+    if not 0 < seconds < math.inf:
+        raise ParameterError(
+            f"time_limit={text!r} is not allowed: give seconds, or a time, as 30s, 5min or 2h"
+        )
+    return seconds
 
 
 def parse_names(text: str) -> tuple[str, ...]:
