@@ -80,11 +80,11 @@ def train(*, data: list[Path] | None, out: Path | None, force: bool, **values: A
     with require_tables():
         from batchprop.cli.train_command import train_command
     tables = tuple(data) if data else None
-    out = out or Path(f"{_name(data) if data or options.sql is None else 'query'}-model")
+    out = out or Path(f"{default_name(data) if data or options.sql is None else 'query'}-model")
     raise typer.Exit(train_command(tables, options, out, force=force))
 
 
-def _name(data: list[Path] | None) -> str:
+def default_name(data: list[Path] | None) -> str:
     """Return the name of the default folder: the table's, or that of the folder of several."""
     if not data:
         return "digits"

@@ -31,8 +31,8 @@ class _Axis(NamedTuple):
 class TrialsDisplay:
     """All trials of ``tune`` as parallel coordinates: an axis for each searched option, and one for the loss.
 
-    A complete trial is a line whose colour is its loss, dark where it is small, and the best one is thick; one
-    that was pruned is pale and ends before the loss.
+    A complete trial is a line, the darker the smaller its loss, and the best one is thick. A trial that was
+    pruned is pale and ends before the loss.
 
     Args:
         trials: a row for each trial, with its "state", its "loss" and the options.

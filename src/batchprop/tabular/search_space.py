@@ -1,7 +1,7 @@
 """What ``tune`` searches: the options of a network for tables, and the values that they may take.
 
-Every option is one of ``train_table``. Numbers within a range are arguments of a compiled program; each value of
-the others compiles another, so there are few.
+Every option is one of ``train_table``. Numbers within a range are arguments of a compiled program. Each value
+of the others compiles another program, so there are few.
 """
 
 from __future__ import annotations

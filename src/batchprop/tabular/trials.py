@@ -1,4 +1,4 @@
-"""The trials of a search, in memory and in a folder: one record each, and the networks of those that ended."""
+"""The trials of a search, in memory and in a folder: one record each, and the networks of those that end."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Trial:
 
     Attributes:
         number: 0, 1, ...
-        state: "complete"; "pruned", if it was worse than the median after so many epochs; or "diverged".
+        state: "complete"; "pruned", if its first network was worse than the median; or "diverged".
         loss: on the rows that its networks held out; None if it is not complete.
         seconds: how long it took.
         epochs: of all its networks.
         values: of the searched options.
-        curve: the loss of the first network on its held-out rows after each epoch, by which trials are pruned.
+        curve: the loss of the first network on its held-out rows after each epoch; trials are pruned by it.
     """
 
     number: int

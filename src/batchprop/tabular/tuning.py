@@ -56,7 +56,7 @@ from batchprop.tabular.fit import (
     translate_errors,
     wrap_target_scaler,
 )
-from batchprop.tabular.history import History, history_callback
+from batchprop.tabular.history import history_callback
 from batchprop.tabular.model import Data
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import SOURCE_OPTIONS, TrainOptions, make_options, option_table, parse_seconds
@@ -66,7 +66,7 @@ from batchprop.tabular.train import as_folder, as_source
 from batchprop.tabular.training_input import TrainingInput, prepare
 from batchprop.tabular.training_table import TrainingTable
 from batchprop.tabular.transformers import TargetScaler, make_preprocessor
-from batchprop.tabular.trials import Trial, TrialStore, lock_folder
+from batchprop.tabular.trials import State, Trial, TrialStore, lock_folder
 from batchprop.training import EpochRecord
 
 if TYPE_CHECKING:
@@ -83,14 +83,15 @@ TUNE_OPTIONS = (
     "activation", "loss", "quantile", "class_weight", "epochs", "patience", "max_grad_norm",
     "seed", "engine", "device", "precision",
 )  # fmt: skip
-"""The options of ``train_table`` that ``tune`` takes as they are: those of the table, and what is not searched."""
+"""The options of ``train_table`` that ``tune`` takes: those of the table, and some that are not searched."""
 
 _ROWS_PER_MEMBER = 5
 _STARTUP_TRIALS = 4
 """Trials that are not pruned, as there is no median yet."""
 _RANDOM_TRIALS = 8
 """Trials at random, before Optuna's sampler learns from them."""
-_WARMUP_EPOCHS = 5
+_WARMUP_EPOCHS = 10
+"""Epochs after which the first pruning may come: before, the ranks of trials say little."""
 _TINY = 1e-15
 """Where a probability is cut before its logarithm is taken, as scikit-learn does it."""
 
@@ -100,8 +101,8 @@ class TuningResult:
     """The result of a search.
 
     Attributes:
-        trials: a row for each trial: number, loss, state, seconds, epochs and the searched options. The loss is
-            the mean over the rows that the trial's networks held out.
+        trials: a row for each trial: number, loss, state, seconds, epochs and the searched options. The loss
+            is the mean over the rows that the trial's networks held out.
         best_parameters: the searched options of the best trial, as ``train_table`` takes them.
         chosen: the numbers of the trials whose networks are the ensemble.
         loss: of the ensemble, on the same rows.
@@ -118,7 +119,7 @@ class TuningResult:
 
     @property
     def estimator(self) -> Pipeline:
-        """The ensemble as a fitted scikit-learn pipeline, which takes data frames with the table's columns."""
+        """The ensemble as a fitted scikit-learn pipeline, which takes data frames."""
         return self.training.pipeline
 
     @property
@@ -154,12 +155,13 @@ def tune(
 ) -> TuningResult:
     """Search for the best network of a table, and return an ensemble of the best.
 
-    A trial trains the networks of a preset with other options: hidden layers, bins, learning rate, dropout, L2
-    penalty, batch size and, for classes, label smoothing. Its loss is the mean over the rows that each network
-    held out, the same rows in every trial. The first trial has the preset's own values, so no result is worse than
-    the preset on these rows. Then Optuna's TPE sampler proposes, and its median pruner ends a trial whose first
-    network is worse than the median of those before after as many epochs. At the end trials are added to the best
-    one, one after the other, as long as their mean answer has a smaller loss.
+    A trial trains the networks of a preset with other options: hidden layers, bins, learning rate, dropout,
+    L2 penalty, batch size and, for classes, label smoothing. Its loss is the mean over the rows that its
+    networks held out, which are the same in every trial. The first trial has the preset's own values, so on
+    these rows no result is worse than the preset. Then Optuna's TPE sampler proposes values. Its median
+    pruner ends a trial whose first network is worse than the median of the earlier ones, each at its best
+    epoch so far. At the end the best trial is joined by others, one at a time, as long as that lowers the
+    loss of their mean answer.
 
     Args:
         data: as for ``train_table``; it must fit in memory.
@@ -342,10 +344,12 @@ class _Search:
 
     def outputs(self, network: Any, X: Array) -> Array:
         """Return the outputs of a network for rows, (n, K) or (n,)."""
-        P = np.asarray(predict(network, X.T))
+        P: Array = np.asarray(predict(network, X.T))
         if self.task == "regression":
-            return P[0]
-        return np.concatenate([1 - P, P]).T if len(P) == 1 else P.T
+            numbers: Array = P[0]
+            return numbers
+        outputs: Array = np.concatenate([1 - P, P]).T if len(P) == 1 else P.T
+        return outputs
 
     def make_ensemble(self, values: Mapping[str, Any], on_epoch: Callable[[EpochRecord], bool]) -> Any:
         """Return the ensemble of a trial, to be fitted."""
@@ -399,8 +403,8 @@ def search(
         table, split, data = prepared
         if data.y is None:
             raise DataError(
-                "the table is larger than the memory, and tune reads no table in parts: give more `memory`, or "
-                "tune on a part of the rows"
+                "the table is larger than the memory, and tune reads no table in parts: give more `memory`, "
+                "or tune on a part of the rows"
             )
         n_rows = len(split.train) + len(split.validation)
         n_members = n_members or max(1, min(PRESETS[preset].n_members, n_rows // _ROWS_PER_MEMBER))
@@ -417,7 +421,7 @@ def _run_trials(shared: _Search, store: TrialStore, limits: Limits, observer: Ob
     try:
         while len(store.trials) < limits.n_trials and (limits.time_left > 0 or not store.complete):
             number = len(store.trials)
-            # A seed for each trial: one that goes on proposes what it would have, had it not been interrupted.
+            # With a seed for each trial, a search that goes on proposes what it would have without a break.
             study.sampler = _make_sampler(shared.options.seed, number)
             if not number:
                 study.enqueue_trial(preset_values(preset, shared.task))
@@ -442,19 +446,17 @@ def _make_sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
 def _resume_study(store: TrialStore, shared: _Search, preset: str) -> optuna.Study:
     """Return a study in memory with the trials so far."""
     import optuna
-    from optuna.trial import TrialState
 
-    states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "diverged": TrialState.FAIL}
     pruner = optuna.pruners.MedianPruner(n_startup_trials=_STARTUP_TRIALS, n_warmup_steps=_WARMUP_EPOCHS)
     with _quiet_optuna():
         study = optuna.create_study(pruner=pruner)
     for trial in store.trials:
         past = optuna.trial.create_trial(
-            state=states[trial.state],
+            state=_study_state(trial.state),
             value=trial.loss,
             params=trial.values,
             distributions=distributions(preset, shared.task),
-            intermediate_values=dict(enumerate(trial.curve, start=1)),
+            intermediate_values=dict(enumerate(np.minimum.accumulate(trial.curve).tolist(), start=1)),
         )
         study.add_trial(past)
     return study
@@ -473,6 +475,71 @@ def _quiet_optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
+class _TrialRun:
+    """A trial while its networks train.
+
+    Args:
+        shared: what all trials share.
+        asked: Optuna's trial.
+        limits: when the search ends; the first trial ends early then, all others do not count.
+        observer: called after each epoch.
+        is_first: whether no trial is complete yet.
+    """
+
+    def __init__(
+        self, shared: _Search, asked: optuna.Trial, limits: Limits, observer: Observer, *, is_first: bool
+    ) -> None:
+        self.shared, self.asked, self.limits, self.is_first = shared, asked, limits, is_first
+        self.start, self.epochs, self.members = monotonic(), 0, 0
+        self.curve = list[float]()
+        self._show = history_callback([], observer.on_epoch)
+        self._X, self._held_out = shared.encoding(asked.params["bins"]).X, shared.folds[0].held_out
+
+    def fit(self) -> Any:
+        """Return the fitted ensemble.
+
+        Raises:
+            _Pruned: the trial is worse than the median.
+            _StopSearch: the time was over before it ended.
+            DivergedError: a loss stopped being finite.
+        """
+
+        def on_epoch(record: EpochRecord) -> bool:
+            # A function, as scikit-learn's clone would copy a method with all that it belongs to.
+            return self._on_epoch(record)
+
+        ensemble = self.shared.make_ensemble(self.asked.params, on_epoch)
+        if self.is_first and self.limits.end < math.inf:
+            # It is the result if no other ends: its networks share the time.
+            ensemble.set_params(time_limit=max(self.limits.time_left, _TINY))
+        with translate_errors(self.shared.options):
+            ensemble.fit(self._X, self.shared.y, self.shared.weights, folds=self.shared.folds)
+        # Callbacks are functions of this process: they cannot be saved.
+        for network in (ensemble.estimator, *ensemble.members_):
+            network.set_params(callbacks=None)
+        return ensemble.set_params(time_limit=None)
+
+    def end(self, state: State, loss: float | None = None) -> Trial:
+        """Tell Optuna how the trial ended, and return its record."""
+        self.asked.study.tell(self.asked, loss, state=_study_state(state))
+        seconds, values = monotonic() - self.start, dict(self.asked.params)
+        return Trial(self.asked.number, state, loss, seconds, self.epochs, values, tuple(self.curve))
+
+    def _on_epoch(self, record: EpochRecord) -> bool:
+        self._show(record)
+        self.members += record.number == 1
+        self.epochs += 1
+        if not self.is_first and self.limits.time_left <= 0:
+            raise _StopSearch
+        if self.members == 1:
+            outputs = self.shared.outputs(record.network, self._X[self._held_out])
+            self.curve.append(self.shared.loss(outputs, self._held_out))
+            self.asked.report(min(self.curve), record.number)
+            if self.asked.should_prune():
+                raise _Pruned
+        return False
+
+
 def _run_trial(
     shared: _Search, store: TrialStore, asked: optuna.Trial, limits: Limits, observer: Observer
 ) -> None:
@@ -483,72 +550,34 @@ def _run_trial(
         KeyboardInterrupt: Ctrl-C came; of the first trial the networks so far are kept.
         DivergedError: the first trial diverged.
     """
-    from optuna.trial import TrialState
-
-    start, is_first, curve = monotonic(), not store.complete, list[float]()
-    history, counts = History(), {"members": 0, "epochs": 0}
-    show = history_callback(history, observer.on_epoch)
-    X, fold = shared.encoding(asked.params["bins"]).X, shared.folds[0]
-
-    def on_epoch(record: EpochRecord) -> bool:
-        show(record)
-        counts["members"] += record.number == 1
-        counts["epochs"] += 1
-        if not is_first and limits.time_left <= 0:
-            raise _StopSearch
-        if counts["members"] == 1:
-            loss = shared.loss(shared.outputs(record.network, X[fold.held_out]), fold.held_out)
-            curve.append(loss)
-            asked.report(loss, record.number)
-            if asked.should_prune():
-                raise _Pruned
-        return False
-
-    def end(state: Any, loss: float | None = None, ensemble: Any = None, *, save: bool = True) -> None:
-        study_state = {
-            "complete": TrialState.COMPLETE,
-            "pruned": TrialState.PRUNED,
-            "diverged": TrialState.FAIL,
-        }
-        asked.study.tell(asked, loss, state=study_state[state])
-        seconds = monotonic() - start
-        trial = Trial(asked.number, state, loss, seconds, counts["epochs"], dict(asked.params), tuple(curve))
-        store.add(trial, ensemble, save=save)
-
-    ensemble = shared.make_ensemble(asked.params, on_epoch)
-    # The first trial is the result if no other ends: its networks share the time.
-    ensemble.time_limit = max(limits.time_left, _TINY) if is_first and limits.end < math.inf else None
+    run = _TrialRun(shared, asked, limits, observer, is_first=not store.complete)
     try:
-        with translate_errors(shared.options):
-            ensemble.fit(X, shared.y, shared.weights, folds=shared.folds)
+        ensemble = run.fit()
     except _Pruned:
-        end("pruned")
+        store.add(run.end("pruned"))
         return
     except DivergedError:
-        if is_first:
+        if run.is_first:
             raise
-        end("diverged")
+        store.add(run.end("diverged"))
         return
     interrupted = any(member.interrupted_ for member in ensemble.members_)
-    if interrupted and not is_first:
-        raise KeyboardInterrupt
-    # Callbacks are functions of this process: they cannot be saved.
-    for network in (ensemble.estimator, *ensemble.members_):
-        network.set_params(callbacks=None)
-    ensemble.set_params(time_limit=None)
-    # One that was cut short would stay the worse for it where the search goes on.
-    end(
-        "complete",
-        shared.loss(ensemble.out_of_fold_),
-        ensemble,
-        save=not interrupted and limits.time_left > 0,
-    )
+    if not interrupted or run.is_first:
+        # One that was cut short would stay the worse for it where the search goes on: it is not saved.
+        whole = not interrupted and (limits.time_left > 0 or not run.is_first)
+        store.add(run.end("complete", shared.loss(ensemble.out_of_fold_)), ensemble, save=whole)
     if interrupted:
         raise KeyboardInterrupt
 
 
+def _study_state(state: State) -> optuna.trial.TrialState:
+    from optuna.trial import TrialState
+
+    return {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "diverged": TrialState.FAIL}[state]
+
+
 class _Pruned(Exception):  # noqa: N818 no error
-    """The trial is worse than the median after as many epochs."""
+    """The trial is worse than the median."""
 
 
 def select_trials(
@@ -556,8 +585,8 @@ def select_trials(
 ) -> tuple[tuple[int, ...], float]:
     """Choose trials whose mean answer has the smallest loss, greedily.
 
-    The best trial comes first. Then the one is added with which the mean is best, as long as that is better than
-    without it.
+    The best trial comes first. Then the trial is added with which the mean is best, as long as that is better
+    than without it.
 
     Args:
         outputs: of each trial, for the rows that its networks held out.
@@ -574,7 +603,7 @@ def select_trials(
         >>> select_trials(answers, lambda mean: float(np.mean((mean - 1) ** 2)))[0]
         (0, 1)
     """
-    chosen, total, best = list[int](), 0.0, math.inf
+    chosen, total, best = list[int](), np.zeros(()), math.inf
     while left := [number for number in outputs if number not in chosen]:
         losses = [loss((total + outputs[number]) / (len(chosen) + 1)) for number in left]
         if not min(losses) < best:
