@@ -13,8 +13,9 @@ from sklearn.metrics import log_loss, mean_squared_error
 
 import batchprop as bp
 from batchprop.errors import BatchpropError, CheckpointError, ParameterError
-from batchprop.tabular import Observer, search_space, tuning
-from batchprop.tabular.search_space import Choice, preset_values
+from batchprop.tabular import Observer, tuning
+from batchprop.tabular.options import make_options
+from batchprop.tabular.search_space import SPACE, Choice, values_of
 from batchprop.tabular.trials import TrialStore
 from batchprop.tabular.tuning import select_trials, tune
 
@@ -24,7 +25,7 @@ CLASSES = ROWS.assign(
     y=np.where(ROWS["x"] + (ROWS["word"] == "a") + RNG.normal(size=90) / 3 > 0.5, "hi", "lo")
 )
 NUMBERS = ROWS.assign(y=100 * ROWS["x"] + 50 * (ROWS["word"] == "a") + 40 * RNG.normal(size=90))
-SMALL: dict[str, Any] = {"target": "y", "n_members": 2, "epochs": 6, "engine": "numpy"}
+SMALL: dict[str, Any] = {"target": "y", "members": 2, "epochs": 6, "engine": "numpy"}
 TIMES = ["seconds"]
 
 
@@ -65,10 +66,10 @@ def test_a_killed_search_goes_on_as_if_nothing_had_been(searched, tmp_path) -> N
 
 def test_the_first_trial_is_the_preset_and_no_result_is_worse(searched) -> None:
     result, trials = searched
-    assert trials[0].values == preset_values("balanced", "classification")
+    assert trials[0].values == values_of(make_options(), "classification")
     reference = bp.TabularClassifier(n_members=2, max_iter=6, engine="numpy")
     # It encodes and divides the rows in the same way: those that are not for the test.
-    rows = np.sort(np.concatenate(result.training.split[:2]))
+    rows = np.asarray(result.training.split.train)
     reference.fit(ROWS.iloc[rows], CLASSES["y"].iloc[rows])
     known = ~np.isnan(reference.out_of_fold_[:, 0])
     P = reference.out_of_fold_[known]
@@ -99,7 +100,7 @@ def test_a_trial_is_pruned_where_its_first_network_is_worse_than_the_median(monk
 
 
 def test_the_ensemble_answers_with_the_mean_of_its_trials(monkeypatch, tmp_path) -> None:
-    monkeypatch.setitem(search_space.SPACE, "bins", Choice((16,)))
+    monkeypatch.setitem(SPACE, "bins", Choice((16,)))
     result = tune(NUMBERS, n_trials=4, folder=tmp_path, **SMALL)
     assert len(result.chosen) > 1
     X = result.estimator[:-1].transform(ROWS)
@@ -112,7 +113,7 @@ def test_the_ensemble_answers_with_the_mean_of_its_trials(monkeypatch, tmp_path)
     np.testing.assert_allclose(result.estimator.predict(ROWS), expected[:, 0], rtol=1e-5)
     outputs = {number: store.ensembles[number].out_of_fold_ for number in result.chosen}
     scaled = last.transformer_.transform(NUMBERS[["y"]].to_numpy())
-    rows = np.sort(np.concatenate(result.training.split[:2]))
+    rows = result.training.split.train
     mean = np.mean(list(outputs.values()), axis=0)
     known = ~np.isnan(mean)
     assert result.loss == pytest.approx(mean_squared_error(scaled[rows][known], mean[known]) / 2, rel=1e-5)
@@ -146,8 +147,8 @@ def test_numbers_compile_no_further_program(monkeypatch) -> None:
     from batchprop.engines.programs import PROGRAMS
 
     for name in ("hidden", "bins", "batch_size", "label_smoothing"):
-        first = preset_values("balanced", "classification")[name]
-        monkeypatch.setitem(search_space.SPACE, name, Choice((first,)))
+        first = values_of(make_options(), "classification")[name]
+        monkeypatch.setitem(SPACE, name, Choice((first,)))
     counts = list[int]()
 
     class Counter(Observer):
@@ -175,10 +176,11 @@ def test_rows_of_a_group_stay_together_in_every_fold() -> None:
     groups = np.repeat(range(18), 5)
     result = tune(CLASSES.assign(who=groups), n_trials=1, group="who", **SMALL)
     table, split = result.training.table, result.training.split
-    shared = tuning._Search(table, split, result.training.options, 3)
-    assert not set(groups[split.test]) & set(groups[shared.rows])
+    shared = tuning._Search(table, split, result.training.options)
+    known = groups[split.train]
+    assert not set(groups[split.test]) & set(known)
     for train, held_out in shared.folds:
-        assert not set(groups[shared.rows[train]]) & set(groups[shared.rows[held_out]])
+        assert not set(known[train]) & set(known[held_out])
 
 
 @pytest.mark.parametrize(
@@ -186,8 +188,8 @@ def test_rows_of_a_group_stay_together_in_every_fold() -> None:
     [
         ({"time_limit": -1}, "time_limit='-1' is not allowed: give seconds, or a time"),
         ({"n_trials": 0}, "n_trials=0 is not allowed"),
-        ({"n_members": 0}, "n_members=0 is not allowed"),
-        ({"preset": "great"}, "preset='great' is unknown: choose one of fast"),
+        ({"members": 0}, "members=0 is not allowed"),
+        ({"preset": "great"}, "preset='great' is not allowed: give one of 'fast'"),
         ({"dropout": 0.1}, "`dropout` is searched by tune: leave it out"),
         ({"record": True}, "`record` is no option of tune"),
         ({"sead": 1}, "sead.*did you mean 'seed'"),

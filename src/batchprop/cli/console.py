@@ -122,7 +122,8 @@ def show_network(out: Console, sizes: Sequence[int], options: TrainOptions) -> N
     for number, (n_in, n_out) in enumerate(pairwise(sizes), start=1):
         activation = "output" if number == len(counts) else options.activation
         table.add_row(str(number), f"({n_out}, {n_in})", f"({n_out},)", activation, f"{counts[number - 1]:,}")
-    out.print(f"Network {'-'.join(map(str, sizes))}, {sum(counts):,} parameters", table, sep="\n")
+    networks = "Network" if options.n_members == 1 else f"{options.n_members} networks"
+    out.print(f"{networks} {'-'.join(map(str, sizes))}, {sum(counts):,} parameters", table, sep="\n")
     out.print("", f"Training {_describe_training(options)}", "", sep="\n")
 
 
@@ -142,6 +143,8 @@ def _describe_training(options: TrainOptions) -> str:
         parts.append(f"dropout {options.dropout:g}")
     if options.label_smoothing:
         parts.append(f"label smoothing {options.label_smoothing:g}")
+    if options.time_limit:
+        parts.append(f"at most {options.time_limit:g} seconds")
     if options.precision:
         parts.append(f"matrix products in {options.precision}")
     return ", ".join(parts)
@@ -154,7 +157,8 @@ def show_end(out: Console, result: TrainingResult) -> None:
 
 def show_scores(out: Console, result: TrainingResult) -> None:
     """Print the scores on the test rows beside those of the simplest guess."""
-    table = make_table("on the test rows", "network", result.baseline_name, right=[1, 2])
+    networks = "network" if len(result.members) == 1 else f"{len(result.members)} networks"
+    table = make_table("on the test rows", networks, result.baseline_name, right=[1, 2])
     for name, value in result.evaluation.scores.items():
         other = result.evaluation.baseline.get(name)
         table.add_row(name, format_score(value), "" if other is None else format_score(other))

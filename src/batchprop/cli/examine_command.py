@@ -22,7 +22,7 @@ from batchprop.plots.style import set_title
 from batchprop.report.format import count_epochs, format_duration, format_target
 from batchprop.tabular.diagnostics import explain_label, explain_number
 from batchprop.tabular.fit import layer_sizes, make_network, network_parameters, translate_errors
-from batchprop.tabular.history import History, history_callback
+from batchprop.tabular.history import History, HistoryCallback
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.persistence import atomic_file, write_errors
 from batchprop.tabular.predictions import write
@@ -116,7 +116,7 @@ def examine(console: Console, table: TrainingTable, options: TrainOptions) -> Ex
     fit = _examine_classes if task == "classification" else _examine_numbers
     with progress(console, options.epochs) as show, translate_errors(options, clips=False):
         # All rows are training rows: the network's dynamics on each of them count, not a test.
-        parameters = network_parameters(options, task, len(X), history_callback(history, show))
+        parameters = network_parameters(options, task, len(X), HistoryCallback(history, show))
         network, examples = fit(X, table.target.values, parameters)
     if not history:
         # Ctrl-C came before the end of the first epoch: nothing was recorded.

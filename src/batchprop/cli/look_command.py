@@ -16,8 +16,15 @@ from batchprop.cli.signals import exit_code
 from batchprop.errors import ParameterError
 from batchprop.microscope import look
 from batchprop.microscope.page import is_page
-from batchprop.tabular.fit import layer_sizes, make_network, network_of, network_parameters, translate_errors
-from batchprop.tabular.history import History, history_callback
+from batchprop.tabular.fit import (
+    layer_sizes,
+    make_network,
+    members_of,
+    network_of,
+    network_parameters,
+    translate_errors,
+)
+from batchprop.tabular.history import History, HistoryCallback
 from batchprop.tabular.model_info import training_table
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.persistence import atomic_file, load_pipeline, write_errors
@@ -132,7 +139,7 @@ def _train(console: Console, options: TrainOptions, source: LookSource) -> Micro
     classes = table.classes if task == "classification" else None
     y = _standardise(table.target.values) if classes is None else table.target.values
     with progress(console, options.epochs) as show, translate_errors(options, clips=False):
-        parameters = network_parameters(options, task, len(X), history_callback(history, show))
+        parameters = network_parameters(options, task, len(X), HistoryCallback(history, show))
         # Without momentum each update is W − α dW, as the page shows it. Such a fit is too small for JAX.
         network = make_network(task, **{**parameters, "momentum": 0.0, "tol": 0.0, "engine": "numpy"})
         fitted = y if classes is None else np.searchsorted(classes, y)
@@ -223,4 +230,9 @@ def _load(model: Path, source: LookSource) -> MicroscopeInput:
     if scaled:
         y = last.transformer_.transform(y[:, None])[:, 0]
     X, images = _to_feature_frame(pipeline[:-1], table), _images(table, source.image)
-    return MicroscopeInput(network_of(pipeline), X, _series(table, y), _about(table, scaled=scaled), images)
+    members = members_of(network_of(pipeline))
+    about = _about(table, scaled=scaled)
+    if len(members) > 1:
+        # One network has one batch, one loss and one gradient; an average of several has none.
+        about += f"; the first of {len(members)} networks"
+    return MicroscopeInput(members[0], X, _series(table, y), about, images)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from batchprop.cli.console import show_data, show_network
 from batchprop.report.format import format_duration
-from batchprop.tabular.history import History, seconds_left
+from batchprop.tabular.history import History, count_done, seconds_left
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.training_table import TrainingTable
@@ -72,9 +72,9 @@ class ConsoleObserver(Observer):
             self._display.advance(share)
 
     @contextmanager
-    def watch_training(self, epochs: int) -> Iterator[None]:
+    def watch_training(self, epochs: int, members: int) -> Iterator[None]:
         """Show a bar, or lines."""
-        with progress(self.console, epochs) as self._display:
+        with progress(self.console, epochs, members) as self._display:
             yield
 
     def on_trial(self, trials: Sequence[Trial]) -> None:
@@ -103,25 +103,26 @@ class ConsoleObserver(Observer):
 
 
 @contextmanager
-def progress(console: Console, epochs: int) -> Iterator[ProgressDisplay]:
+def progress(console: Console, epochs: int, members: int = 1) -> Iterator[ProgressDisplay]:
     """Yield a display of epochs: a bar if the console is a terminal, else occasional lines.
 
     Args:
         console: the console.
-        epochs: the largest number of epochs.
+        epochs: the largest number of epochs of a network.
+        members: the number of networks.
     """
     if not console.is_terminal:
-        yield _Lines(console, epochs)
+        yield _Lines(console, epochs, members)
         return
     bar = Progress(
-        TextColumn(f"epoch {{task.fields[done]:>{len(str(epochs))}}}/{{task.total}}"),
+        TextColumn("{task.fields[done]}"),
         BarColumn(bar_width=None),
         TextColumn("{task.fields[figures]}"),
         console=console,
         expand=True,
     )
     with bar:
-        shown = _Bar(bar, epochs)
+        shown = _Bar(bar, epochs, members)
         yield shown
         shown.end()
 
@@ -259,17 +260,24 @@ def _best(trials: Sequence[Trial]) -> str:
 
 
 class _Bar:
-    """A live bar."""
+    """A live bar of the epochs of all networks."""
 
-    def __init__(self, bar: Progress, epochs: int) -> None:
-        self.bar, self.epochs, self.done = bar, epochs, 0
-        self.task = bar.add_task("training", total=epochs, figures="starting", done=0)
+    def __init__(self, bar: Progress, epochs: int, members: int) -> None:
+        self.bar, self.epochs, self.members, self.done = bar, epochs, members, 0
+        self.task = bar.add_task(
+            "training", total=epochs * members, figures="starting", done=_position(1, 0, epochs, members)
+        )
         self.losses = ""
 
     def __call__(self, history: History) -> None:
-        self.done, self.losses = len(history), _losses(history)
-        figures = _figures(history, self.epochs)
-        self.bar.update(self.task, completed=self.done, done=self.done, figures=figures)
+        last = history[-1]
+        self.done, self.losses = count_done(last, self.epochs), _losses(history)
+        self.bar.update(
+            self.task,
+            completed=self.done,
+            done=_position(last.member, last.epoch, self.epochs, self.members),
+            figures=_figures(history, self.epochs, self.members),
+        )
 
     def advance(self, share: float) -> None:
         self.bar.update(self.task, completed=self.done + share)
@@ -280,8 +288,18 @@ class _Bar:
             self.bar.update(self.task, total=self.done, completed=self.done, figures=self.losses)
 
 
-def _figures(history: History, epochs: int) -> str:
-    left = seconds_left(history, epochs)
+def _position(member: int, epoch: int, epochs: int, members: int) -> str:
+    """Return how far training is, in a constant width.
+
+    >>> _position(2, 7, 60, 4), _position(1, 7, 200, 1)
+    ('network 2/4, epoch  7/60', 'epoch   7/200')
+    """
+    network = f"network {member:>{len(str(members))}}/{members}, " if members > 1 else ""
+    return f"{network}epoch {epoch:>{len(str(epochs))}}/{epochs}"
+
+
+def _figures(history: History, epochs: int, members: int) -> str:
+    left = seconds_left(history, epochs, members)
     return _losses(history) + ("" if left is None else f", ≤ {format_duration(left)} left")
 
 
@@ -294,9 +312,9 @@ def _losses(history: History) -> str:
 class _Lines:
     """A line for epochs 1, 2, 5, 10, 20, 50, ... and after ten seconds without one."""
 
-    def __init__(self, console: Console, epochs: int) -> None:
+    def __init__(self, console: Console, epochs: int, members: int) -> None:
         self.console = console
-        self.epochs = epochs
+        self.epochs, self.members = epochs, members
         self.quiet = 0.0
         self.said = monotonic()
 
@@ -313,8 +331,9 @@ class _Lines:
         # Early epochs change most; later lines are rarer, so that a log stays short.
         if str(last.epoch).rstrip("0") in ("1", "2", "5") or self.quiet >= _QUIET_SECONDS:
             self.quiet = 0.0
+            network = f"network {last.member}/{self.members}, " if self.members > 1 else ""
             self.console.print(
-                f"epoch {last.epoch}/{self.epochs}: {_figures(history, self.epochs)}",
+                f"{network}epoch {last.epoch}/{self.epochs}: {_figures(history, self.epochs, self.members)}",
                 highlight=False,
                 soft_wrap=True,
             )

@@ -1,5 +1,6 @@
 """`batchprop train`: its options."""
 
+import inspect
 import os
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,14 @@ from batchprop.cli.options import (
     parse_values,
     with_parameters,
 )
-from batchprop.tabular.options import FILES, SOURCE_OPTIONS, make_options, option_table
+from batchprop.tabular.options import (
+    FILES,
+    PRESET_OPTIONS,
+    SOURCE_OPTIONS,
+    describe_preset,
+    make_options,
+    option_table,
+)
 
 EXAMPLES = """Examples:
 
@@ -40,6 +48,11 @@ cat flowers.csv | batchprop train - --target species
 """
 
 
+def preset_option(name: str) -> inspect.Parameter:
+    """Return the command's parameter for an option of the table, whose default may be the preset's."""
+    return option(name, value=None, default=describe_preset(name)) if name in PRESET_OPTIONS else option(name)
+
+
 @with_parameters(
     own_argument(
         "data",
@@ -48,7 +61,7 @@ cat flowers.csv | batchprop train - --target species
         metavar="DATA",
         help=f"{TABLES_HELP}, or a folder of such; - is standard input. Without it: --sql, or the digits.",
     ),
-    *map(option, option_table()),
+    *map(preset_option, option_table()),
     own_option(
         "out",
         Path | None,

@@ -15,7 +15,8 @@ from batchprop.cli.options import (
     parse_values,
     with_parameters,
 )
-from batchprop.cli.train import check_memory, default_name
+from batchprop.cli.train import check_memory, default_name, preset_option
+from batchprop.errors import ParameterError
 from batchprop.tabular.options import FILES, SOURCE_OPTIONS
 
 EXAMPLES = """Examples:
@@ -27,12 +28,16 @@ batchprop tune houses.parquet --target price --trials 30 --preset fast --out pri
 batchprop tune visits.csv --target visits --group visitor --time 2h
 """
 
+SEARCH = "The search"
+
 TABLE_OPTIONS = (
     *SOURCE_OPTIONS, "target", "task", "weights", "drop", "columns", "type", "separator", "missing",
     "decimal", "test_fraction", "test", "group", "memory", "on_bad_row", "max_skipped",
 )  # fmt: skip
-NETWORK_OPTIONS = ("activation", "loss", "quantile", "class_weight", "seed", "engine", "device", "precision")
-SEARCH = "The search"
+NETWORK_OPTIONS = (
+    "preset", "members", "epochs", "patience", "activation", "loss", "quantile", "class_weight", "seed",
+    "engine", "device", "precision",
+)  # fmt: skip
 
 
 @with_parameters(
@@ -49,7 +54,8 @@ SEARCH = "The search"
         str | None,
         None,
         "--time",
-        help="How long the search may take, as 60s, 10min or 2h.",
+        "--time-limit",
+        help="How long the search may take, as 60s, 10min or 2h; the report comes on top.",
         metavar="TIME",
         default="10min, if there is no --trials",
         panel=SEARCH,
@@ -58,21 +64,13 @@ SEARCH = "The search"
         "trials",
         int | None,
         None,
-        help="How many networks to try, with those of earlier calls.",
+        help="How many trials to make, with those of earlier calls.",
         metavar="NUMBER",
         default="as many as there is time for",
         low=1,
         panel=SEARCH,
     ),
-    own_option(
-        "preset",
-        str,
-        "balanced",
-        help="What the first trial has, and how many networks a trial trains: fast, balanced, best.",
-        metavar="NAME",
-        panel=SEARCH,
-    ),
-    *map(option, NETWORK_OPTIONS),
+    *map(preset_option, NETWORK_OPTIONS),
     own_option(
         "out",
         Path | None,
@@ -85,16 +83,9 @@ SEARCH = "The search"
     own_option("force", bool, False, "--force", help="Replace a model in that folder.", panel=FILES),
 )
 def tune(
-    *,
-    data: list[Path] | None,
-    time_limit: str | None,
-    trials: int | None,
-    preset: str,
-    out: Path | None,
-    force: bool,
-    **values: Any,
+    *, data: list[Path] | None, trials: int | None, out: Path | None, force: bool, **values: Any
 ) -> None:
-    """Search for the best network of a table, and save an ensemble of the best in a folder, with all trials.
+    """Search for the best networks of a table, and save an ensemble of them in a folder, with all trials.
 
     A trial trains networks with other hidden layers, bins, learning rate, dropout, penalty and batch size;
     the first has the preset's own. Bad trials end early. Ctrl-C ends the search: the best so far
@@ -105,22 +96,12 @@ def tune(
         from batchprop.data.tables import check_source
 
         check_source(data or None, **{name: values[name] for name in SOURCE_OPTIONS})
-    has_table = bool(data) or values["sql"] is not None
-    if not has_table:
-        raise typer.BadParameter("DATA is missing: name a table, and the column to predict with --target")
+    if not data and values["sql"] is None:
+        raise ParameterError("DATA is missing: name a table, and the column to predict with --target")
     check_target_given((data or [QUERY])[0], values, "predict")
     check_memory(values["memory"])
     with require_tables("tune"):
         from batchprop.cli.tune_command import tune_command
     out = out or Path(f"{default_name(data) if data else 'query'}-tuned")
-    raise typer.Exit(
-        tune_command(
-            tuple(data) if data else None,
-            out,
-            force=force,
-            time_limit=time_limit,
-            n_trials=trials,
-            preset=preset,
-            options=parse_values(values),
-        )
-    )
+    options = {name: value for name, value in parse_values(values).items() if value is not None}
+    raise typer.Exit(tune_command(tuple(data) if data else None, options, trials, out, force=force))

@@ -17,6 +17,7 @@ from batchprop.plots.validation import check_fitted
 _SIZE = (8.0, 4.5)
 _TRAINING, _VALIDATION, _SCORE = COLOURS[:3]
 _LOG_MIN_RATIO = 20
+_THIN = 0.8
 _LOSS_HEIGHT_RATIO = 4  # of the losses; each panel below has 1
 
 
@@ -28,18 +29,20 @@ class LearningCurveDisplay:
     changes. The panels take their space from the axes, as a colour bar does.
 
     Args:
-        loss: the training loss of each epoch ``(T,)``; NaN where private training withholds it.
-        validation_loss: the loss on the validation rows ``(T,)``, or None.
+        loss: the training loss of each epoch ``(T,)``; NaN where private training withholds it. Of several
+            networks ``(T, members)``, NaN after the last epoch of each.
+        validation_loss: the loss on the validation rows, in the same shape, or None.
         validation_score: the score on the validation rows ``(T,)``, higher is better, or None.
         score_name: the label of the score.
         learning_rate: the learning rate of each epoch ``(T,)``, or None.
-        best_epoch: the best epoch, counted from 1, or None.
+        best_epoch: the best epoch, counted from 1, or that of each network, or None.
         step: the unit of an entry: ``"epoch"``, or ``"iteration"`` of L-BFGS.
 
     Attributes:
         ax_: the axes of the losses.
         figure_: their figure.
-        training_line_: the training loss; this and the attributes below are None if not drawn.
+        training_line_: the training loss, of the first network; this and the attributes below are None if not
+            drawn.
         validation_line_: the validation loss.
         best_line_: the vertical line at the best epoch.
         score_ax_: the panel of the score, ``score_line_`` its line.
@@ -62,7 +65,7 @@ class LearningCurveDisplay:
     validation_score: ArrayLike | None = None
     score_name: str = "score"
     learning_rate: ArrayLike | None = None
-    best_epoch: int | None = None
+    best_epoch: int | Sequence[int] | None = None
     step: str = "epoch"
 
     @classmethod
@@ -151,9 +154,11 @@ class LearningCurveDisplay:
     def _mark_best(self, panels: Sequence[Any]) -> Any:
         if self.best_epoch is None:
             return None
-        label = f"best: {self.step} {self.best_epoch}"
-        style = {"color": GREY, "linewidth": 1, "linestyle": ":", "label": label}
-        lines = [panel.axvline(self.best_epoch, **style) for panel in panels]
+        epochs = [self.best_epoch] if isinstance(self.best_epoch, int | np.integer) else [*self.best_epoch]
+        of = str(epochs[0]) if len(epochs) == 1 else "of each network"
+        style = {"color": GREY, "linewidth": 1, "linestyle": ":"}
+        lines = [panel.axvline(epoch, **style) for panel in panels for epoch in epochs]
+        lines[0].set_label(f"best: {self.step} {of}")
         return lines[0]
 
 
@@ -168,7 +173,15 @@ def _score_name(estimator: Any) -> str:
 
 
 def _plot_line(ax: Any, epochs: NDArray[np.intp], curve: NDArray[np.floating] | None, **style: Any) -> Any:
-    return None if curve is None else ax.plot(epochs, curve, **style)[0]
+    if curve is None:
+        return None
+    lines = ax.plot(epochs, curve, **style)
+    for line in lines[1:]:
+        line.set_label("_nolegend_")
+    if len(lines) > 1:
+        for line in lines:
+            line.set(linewidth=_THIN, marker="")
+    return lines[0]
 
 
 def _scale_losses(ax: Any) -> None:

@@ -12,13 +12,10 @@ from batchprop.batches import Indices
 from batchprop.errors import DataError
 from batchprop.tabular.evaluation import evaluate, predict_test_rows
 from batchprop.tabular.fit import (
-    VALIDATION_FRACTION,
-    Split,
-    check_classes,
     encode,
     fit,
-    hold_out,
     network_of,
+    split_training_rows,
 )
 from batchprop.tabular.metrics import Scores
 from batchprop.tabular.observer import Observer
@@ -60,7 +57,7 @@ class CrossValidation:
 
 
 def cross_validate(table: TrainingTable, options: TrainOptions, observer: Observer) -> CrossValidation:
-    """Train a network without each of the folds, and score it on that fold.
+    """Train without each of the folds, and score the networks on that fold.
 
     Args:
         table: the rows; those of a test file are in no fold.
@@ -78,9 +75,7 @@ def cross_validate(table: TrainingTable, options: TrainOptions, observer: Observ
     scores = list[Scores]()
     with observer.watch_pass(f"Cross-validating in {n_folds} folds", n_folds) as count_folds:
         for rest, test in fold_rows(table, options, n_folds):
-            train, validation = hold_out(table, rest, VALIDATION_FRACTION, options.seed)
-            split = Split(train, validation, test)
-            check_classes(table.target, split, options)
+            split = split_training_rows(table, rest, test, options)
             pipeline = fit(table, encode(table, split, options), options, [], Observer())
             if network_of(pipeline).interrupted_:
                 raise KeyboardInterrupt

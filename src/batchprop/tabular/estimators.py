@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -42,40 +42,18 @@ from batchprop.estimators.validation import (
     clear_errors,
 )
 from batchprop.tabular.frames import as_pandas
-from batchprop.tabular.options import N_BINS, read_types
+from batchprop.tabular.options import read_types
 from batchprop.tabular.predictions import encode_frame, warn_unseen
+from batchprop.tabular.presets import DEFAULT_PRESET, PRESETS, Preset, PresetName
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.transformers import TargetScaler, make_preprocessor
 from batchprop.tabular.unseen import UnseenCounter
 
-
-class Preset(NamedTuple):
-    """What a preset sets, unless it is given.
-
-    Attributes:
-        n_members: the number of networks.
-        hidden_layer_sizes: their hidden layers.
-        max_iter: the largest number of epochs.
-        n_iter_no_change: how many epochs without a better validation loss to wait.
-    """
-
-    n_members: int
-    hidden_layer_sizes: tuple[int, ...] = (256,)
-    max_iter: int = 60
-    n_iter_no_change: int = 15
-
-
-PRESETS = {
-    "fast": Preset(n_members=1),
-    "balanced": Preset(n_members=4),
-    "best": Preset(n_members=16),
-}
-"""What each preset sets, from the least to the most work."""
-
-_ROWS_PER_MEMBER = 5
+_NOT_OF_NETWORKS = ("n_members", "n_bins")
 _CONSTRAINTS = {
     "preset": str_options(*PRESETS),
     "n_members": any_of(exact_value(None), integer(1)),
+    "batch_size": any_of(exact_value(None), integer(1)),
     "time_limit": any_of(exact_value(None), interval(0, above=True)),
     "random_state": any_of(exact_value(None), integer(0)),
 }
@@ -85,16 +63,16 @@ _CONSTRAINTS = {
 class _TabularEstimator(BaseEstimator):
     """What both estimators share."""
 
-    preset: str
+    preset: PresetName
     n_members: int | None
     time_limit: float | None
     hidden_layer_sizes: Sequence[int] | None
     activation: str
-    learning_rate_init: float
-    batch_size: int
+    learning_rate_init: float | None
+    batch_size: int | None
     max_iter: int | None
     n_iter_no_change: int | None
-    dropout: float
+    dropout: float | None
     alpha: float
     types: Mapping[str, str] | None
     random_state: int | None
@@ -128,9 +106,9 @@ class _TabularEstimator(BaseEstimator):
         weights = None if weights is None else weights[kept]
         types = read_types(self.types) if self.types else ()
         self.schema_ = infer_schema(frame, dict(each.rpartition("=")[::2] for each in types))
-        self.preprocessor_ = make_preprocessor(self.schema_, len(frame), n_bins=N_BINS)
+        self.preprocessor_ = make_preprocessor(self.schema_, len(frame), n_bins=preset.n_bins)
         encoded = self.preprocessor_.fit_transform(frame)
-        n_members = self.n_members or max(1, min(preset.n_members, len(frame) // _ROWS_PER_MEMBER))
+        n_members = self.n_members or preset.count_members(len(frame))
         seed = 0 if self.random_state is None else self.random_state
         folds = member_folds(n_members, len(frame), y if network is MLPClassifier else None, seed)
         fewest = min(len(fold.train) for fold in folds)
@@ -142,19 +120,13 @@ class _TabularEstimator(BaseEstimator):
         return held_out
 
     def _network_parameters(self, preset: Preset, n_rows: int) -> dict[str, Any]:
-        given = {
-            name: getattr(self, name)
-            for name in ("hidden_layer_sizes", "max_iter", "n_iter_no_change")
-            if getattr(self, name) is not None
-        }
-        own = {name: getattr(self, name) for name in ("activation", "dropout", "alpha", "engine")}
+        chosen = {name: value for name, value in preset._asdict().items() if name not in _NOT_OF_NETWORKS}
+        chosen |= {name: given for name in chosen if (given := getattr(self, name, None)) is not None}
+        own = {name: getattr(self, name) for name in ("activation", "alpha", "engine")}
         return {
-            **{name: value for name, value in preset._asdict().items() if name != "n_members"},
-            **given,
+            **chosen,
             **own,
-            "learning_rate_init": self.learning_rate_init,
-            "learning_rate": "cosine",
-            "batch_size": min(self.batch_size, n_rows),
+            "batch_size": min(chosen["batch_size"], n_rows),
             "early_stopping": True,
             "scoring": "loss",
             "tol": 0.0,
@@ -217,14 +189,15 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
     Args:
         preset: how much work: ``"fast"`` trains 1 network, ``"balanced"`` 4, ``"best"`` 16.
         n_members: the number of networks; None for the preset's, and fewer for less than 5 rows each.
-        time_limit: after so many seconds no further epoch begins; None for no limit.
+        time_limit: seconds; training ends with the epoch that ends nearest to them. None for no limit.
         hidden_layer_sizes: the widths of the hidden layers; None for the preset's.
         activation: of the hidden layers, as for ``MLPClassifier``.
-        learning_rate_init: the first learning rate; it falls to 0 along half a cosine.
-        batch_size: rows in a batch.
+        learning_rate_init: the first learning rate, which falls to 0 along half a cosine; None for the
+            preset's.
+        batch_size: rows in a batch; None for the preset's.
         max_iter: the largest number of epochs; None for the preset's.
         n_iter_no_change: how many epochs without a better validation loss to wait; None for the preset's.
-        dropout: the share of hidden units left out of a step.
+        dropout: the share of hidden units left out of a step; None for the preset's.
         alpha: the strength of the L2 penalty.
         label_smoothing: ε; every label becomes ``(1 − ε) Y + ε/K``.
         class_weight: as for ``MLPClassifier``.
@@ -262,17 +235,17 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
 
     def __init__(
         self,
-        preset: str = "balanced",
+        preset: PresetName = DEFAULT_PRESET,
         *,
         n_members: int | None = None,
         time_limit: float | None = None,
         hidden_layer_sizes: Sequence[int] | None = None,
         activation: str = "relu",
-        learning_rate_init: float = 0.001,
-        batch_size: int = 32,
+        learning_rate_init: float | None = None,
+        batch_size: int | None = None,
         max_iter: int | None = None,
         n_iter_no_change: int | None = None,
-        dropout: float = 0.2,
+        dropout: float | None = None,
         alpha: float = 1e-4,
         label_smoothing: float = 0.0,
         class_weight: Any = None,
@@ -358,14 +331,15 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
     Args:
         preset: how much work: ``"fast"`` trains 1 network, ``"balanced"`` 4, ``"best"`` 16.
         n_members: the number of networks; None for the preset's, and fewer for less than 5 rows each.
-        time_limit: after so many seconds no further epoch begins; None for no limit.
+        time_limit: seconds; training ends with the epoch that ends nearest to them. None for no limit.
         hidden_layer_sizes: the widths of the hidden layers; None for the preset's.
         activation: of the hidden layers, as for ``MLPRegressor``.
-        learning_rate_init: the first learning rate; it falls to 0 along half a cosine.
-        batch_size: rows in a batch.
+        learning_rate_init: the first learning rate, which falls to 0 along half a cosine; None for the
+            preset's.
+        batch_size: rows in a batch; None for the preset's.
         max_iter: the largest number of epochs; None for the preset's.
         n_iter_no_change: how many epochs without a better validation loss to wait; None for the preset's.
-        dropout: the share of hidden units left out of a step.
+        dropout: the share of hidden units left out of a step; None for the preset's.
         alpha: the strength of the L2 penalty.
         loss: ``"squared_error"``, ``"absolute_error"`` or ``"huber"``, of the standardised target.
         types: column name → what it holds, whatever it looks like; see ``batchprop.tabular.train_table``.
@@ -392,17 +366,17 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
 
     def __init__(
         self,
-        preset: str = "balanced",
+        preset: PresetName = DEFAULT_PRESET,
         *,
         n_members: int | None = None,
         time_limit: float | None = None,
         hidden_layer_sizes: Sequence[int] | None = None,
         activation: str = "relu",
-        learning_rate_init: float = 0.001,
-        batch_size: int = 32,
+        learning_rate_init: float | None = None,
+        batch_size: int | None = None,
         max_iter: int | None = None,
         n_iter_no_change: int | None = None,
-        dropout: float = 0.2,
+        dropout: float | None = None,
         alpha: float = 1e-4,
         loss: str = "squared_error",
         types: Mapping[str, str] | None = None,

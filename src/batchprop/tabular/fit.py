@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,10 +15,17 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from batchprop.batches import Indices
-from batchprop.errors import BatchpropError, DivergedError
+from batchprop.errors import BatchpropError, DataError, DivergedError, InputError
 from batchprop.estimators import Checkpoints, MLPClassifier, MLPRegressor
+from batchprop.estimators.ensemble import (
+    Fold,
+    MLPEnsembleClassifier,
+    MLPEnsembleRegressor,
+    StopAt,
+    member_folds,
+)
 from batchprop.estimators.validation import NON_FINITE
-from batchprop.tabular.history import History, append_last_epoch, history_callback
+from batchprop.tabular.history import History, HistoryCallback, append_last_epoch
 from batchprop.tabular.jax_errors import format_jax_error, jax_errors
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
@@ -31,6 +39,8 @@ VALIDATION_FRACTION = 0.1
 
 _BINARY = 2
 
+_LEAST_SECONDS = 1e-3
+
 _ENGINE_OF_ANY_MACHINE = {"engine": "auto", "device": None, "precision": None}
 
 OnEpoch = Callable[[EpochRecord], bool]
@@ -39,7 +49,8 @@ OnEpoch = Callable[[EpochRecord], bool]
 class Split(NamedTuple):
     """The training, validation and test rows.
 
-    Positions in the frame; for a table larger than memory, the frame holds only the last two parts.
+    Positions in the frame; for a table larger than memory, the frame holds only the last two parts. Without
+    validation rows, each of several networks holds out its own of the training rows.
     """
 
     train: Indices | range
@@ -49,6 +60,8 @@ class Split(NamedTuple):
     @property
     def description(self) -> str:
         """The number of rows of each part, in words."""
+        if not len(self.validation):
+            return f"{len(self.train):,} to train and validate, {len(self.test):,} to test"
         return (
             f"{len(self.train):,} to train, {len(self.validation):,} to validate, {len(self.test):,} to test"
         )
@@ -65,8 +78,10 @@ class TrainingData(NamedTuple):
         X_val: validation features (v, k).
         y_val: their targets (v,).
         weights_val: how much each of them counts (v,), or None.
-        rows: n.
+        rows: n, the fewest of any network.
         scaler: standardised the targets of a regression; None if they are as in the table.
+        folds: the rows of X of each of several networks; there are no other validation rows then. None for
+            one network.
     """
 
     columns: Pipeline
@@ -78,11 +93,12 @@ class TrainingData(NamedTuple):
     weights_val: Any
     rows: int
     scaler: TargetScaler | None = None
+    folds: Sequence[Fold] | None = None
 
     @property
     def features(self) -> int:
         """The number of features k."""
-        return int(self.X_val.shape[1])
+        return int((self.X if self.folds else self.X_val).shape[1])
 
 
 def split_rows(table: TrainingTable, options: TrainOptions) -> Split:
@@ -97,7 +113,20 @@ def split_rows(table: TrainingTable, options: TrainOptions) -> Split:
         rest, test = rows, len(rows) + np.arange(table.n_test)
     else:
         rest, test = hold_out(table, rows, options.test_share, options.seed)
-    train, validation = hold_out(table, rest, VALIDATION_FRACTION, options.seed)
+    return split_training_rows(table, rest, test, options)
+
+
+def split_training_rows(table: TrainingTable, rest: Indices, test: Indices, options: TrainOptions) -> Split:
+    """Split the rows that do not test into training and validation rows.
+
+    Raises:
+        DataError: a class is left without training rows.
+    """
+    if options.n_members > 1 and table.times is None:
+        train, validation = rest, rest[:0]
+    else:
+        # The latest rows validate every network.
+        train, validation = hold_out(table, rest, VALIDATION_FRACTION, options.seed)
     split = Split(train, validation, test)
     check_classes(table.target, split, options)
     return split
@@ -138,7 +167,8 @@ def encode(table: TrainingTable, split: Split, options: TrainOptions) -> Trainin
     """Fit the preprocessing to the training rows, encode all rows, and standardise a regression's target.
 
     Raises:
-        DataError: a column holds a value that its kind does not allow, or no column is left.
+        DataError: a column holds a value that its kind does not allow, or no column is left; there are too
+            few groups for several networks.
     """
     # Fitted to training rows only: the validation and test rows must not leak into the features.
     train = np.asarray(split.train)
@@ -146,17 +176,46 @@ def encode(table: TrainingTable, split: Split, options: TrainOptions) -> Trainin
         table.columns, len(train), table.target.name, options.missing, options.decimal, options.bins
     )
     X = columns.fit_transform(table.frame.iloc[train])
-    X_val = columns.transform(table.frame.iloc[split.validation])
+    X_val = columns.transform(table.frame.iloc[split.validation]) if len(split.validation) else X[:0]
     y, y_val = table.target.values[train], table.target.values[split.validation]
     weights, weights_val = table.weights_of(train), table.weights_of(split.validation)
     data = TrainingData(columns, X, y, weights, X_val, y_val, weights_val, len(train))
     if table.target.task == "classification":
         classes = table.classes
-        return data._replace(y=np.searchsorted(classes, y), y_val=np.searchsorted(classes, y_val))
-    if not is_scaled(table.target.task, options):
-        return data
-    scaler = TargetScaler().fit(y[:, None])
-    return data._replace(y=scale(scaler, y), y_val=scale(scaler, y_val), scaler=scaler)
+        data = data._replace(y=np.searchsorted(classes, y), y_val=np.searchsorted(classes, y_val))
+    elif is_scaled(table.target.task, options):
+        scaler = TargetScaler().fit(y[:, None])
+        data = data._replace(y=scale(scaler, y), y_val=scale(scaler, y_val), scaler=scaler)
+    return data if options.n_members == 1 else divide(data, table, split, options)
+
+
+def divide(data: TrainingData, table: TrainingTable, split: Split, options: TrainOptions) -> TrainingData:
+    """Return the data of several networks, each with its own fold of the rows.
+
+    Raises:
+        DataError: the groups are too few.
+    """
+    rows = np.concatenate([split.train, split.validation])
+    if len(split.validation):
+        cut = np.arange(len(rows)) < len(split.train)
+        folds = [Fold(np.flatnonzero(cut), np.flatnonzero(~cut))] * options.n_members
+    else:
+        labels = data.y if table.target.task == "classification" else None
+        groups = None if table.groups is None else table.groups[rows]
+        try:
+            folds = member_folds(options.n_members, len(rows), labels, options.seed, groups)
+        except InputError as error:
+            raise DataError(f"members={options.n_members}: {error}, or add members=1") from error
+    return data._replace(
+        X=np.concatenate([data.X, data.X_val]),
+        y=np.concatenate([data.y, data.y_val]),
+        weights=None if data.weights is None else np.concatenate([data.weights, data.weights_val]),
+        X_val=None,
+        y_val=None,
+        weights_val=None,
+        rows=min(len(fold.train) for fold in folds),
+        folds=folds,
+    )
 
 
 def is_scaled(task: Task, options: TrainOptions) -> bool:
@@ -185,7 +244,7 @@ def fit(
     *,
     checkpoints: Path | None = None,
 ) -> Pipeline:
-    """Train the network, and append it to the preprocessing in one pipeline.
+    """Train the networks, and append them to the preprocessing in one pipeline.
 
     Args:
         table: the table.
@@ -200,29 +259,65 @@ def fit(
         BatchpropError: JAX failed, for example for lack of memory; a checkpoint cannot be written.
     """
     task = table.target.task
+    callback = HistoryCallback(history, observer.on_epoch)
     # Any decrease of the loss counts as better (tol=0): patience alone decides when to stop.
     stopping = {"early_stopping": True, "scoring": "loss", "tol": 0.0}
-    parameters = network_parameters(options, task, data.rows, history_callback(history, observer.on_epoch))
-    network = make_network(task, **parameters, **stopping)
-    kwargs: dict[str, Any] = {
-        "X_val": data.X_val,
-        "y_val": data.y_val,
-        "sample_weight_val": data.weights_val,
-        "record_examples": options.record,
-    }
+    network = make_network(task, **network_parameters(options, task, data.rows, callback), **stopping)
+    kwargs: dict[str, Any] = {}
     if checkpoints is not None and options.checkpoint_every is not None:
         saver = Checkpoints(checkpoints, options.checkpoint_every)
-        kwargs |= {"checkpoint": saver, "resume": options.resume}
+        kwargs = {"checkpoint": saver, "resume": options.resume}
     with translate_errors(options):
-        network.fit(data.X, data.y, data.weights, **kwargs)
-        append_last_epoch(history, network)
-        # A callback is a function of this process: it cannot be saved with the model.
-        network.set_params(callbacks=None)
+        train = _fit_network if data.folds is None else _fit_members
+        network = train(network, data, options, _seconds_left(options, history), kwargs)
+        members = members_of(network)
+        # Ctrl-C may come between the epochs of a network and its end.
+        history[:] = [epoch for epoch in history if epoch.member <= len(members)]
+        append_last_epoch(history, members[-1])
         if task == "classification":
-            # It was trained on indices: scikit-learn refuses fractions as labels.
-            network.relabel(table.classes)
+            # They were trained on indices: scikit-learn refuses fractions as labels.
+            for member in members:
+                member.relabel(table.classes)
+            network.classes_ = members[0].classes_
         last = network if data.scaler is None else wrap_target_scaler(network, data.scaler)
     return Pipeline([*data.columns.steps, ("network", last)])
+
+
+def _seconds_left(options: TrainOptions, history: History) -> float | None:
+    """Return how long training may take, less the epochs of the run that is resumed; None for no limit."""
+    if options.time_limit is None:
+        return None
+    return max(options.time_limit - sum(epoch.seconds for epoch in history), _LEAST_SECONDS)
+
+
+def _fit_network(
+    network: Any, data: TrainingData, options: TrainOptions, seconds: float | None, kwargs: dict[str, Any]
+) -> Any:
+    if seconds is not None:
+        network.set_params(callbacks=(*network.callbacks, StopAt(monotonic() + seconds)))
+    network.fit(
+        data.X,
+        data.y,
+        data.weights,
+        X_val=data.X_val,
+        y_val=data.y_val,
+        sample_weight_val=data.weights_val,
+        record_examples=options.record,
+        **kwargs,
+    )
+    # A callback is a function of this process: it cannot be saved with the model.
+    return network.set_params(callbacks=None)
+
+
+def _fit_members(
+    network: Any, data: TrainingData, options: TrainOptions, seconds: float | None, kwargs: dict[str, Any]
+) -> Any:
+    make = MLPEnsembleClassifier if isinstance(network, MLPClassifier) else MLPEnsembleRegressor
+    ensemble = make(network, options.n_members, seconds)
+    ensemble.fit(data.X, data.y, data.weights, folds=data.folds, **kwargs)
+    # A model is as large as its networks, not as its table.
+    del ensemble.out_of_fold_
+    return ensemble.set_params(estimator__callbacks=None, time_limit=options.time_limit)
 
 
 def make_network(task: Task, **parameters: Any) -> Any:
@@ -257,19 +352,24 @@ def wrap_target_scaler(network: Any, scaler: TargetScaler) -> TransformedTargetR
 
 
 def network_of(pipeline: Pipeline) -> Any:
-    """Return the fitted MLPClassifier or MLPRegressor at a pipeline's end."""
+    """Return the fitted network at a pipeline's end: an MLPClassifier or MLPRegressor, or several in one."""
     last = pipeline[-1]
     return getattr(last, "regressor_", last)
 
 
+def members_of(network: Any) -> list[Any]:
+    """Return the networks of several in one; else the one."""
+    return getattr(network, "members_", [network])
+
+
 def reset_engine(pipeline: Pipeline) -> Pipeline:
     """Set the engine to "auto": the machine that predicts may have no JAX and another device."""
-    last = pipeline[-1]
-    if not hasattr(last, "regressor_"):
-        last.set_params(**_ENGINE_OF_ANY_MACHINE)
-        return pipeline
-    last.regressor_.set_params(**_ENGINE_OF_ANY_MACHINE)
-    last.set_params(**{f"regressor__{name}": value for name, value in _ENGINE_OF_ANY_MACHINE.items()})
+    network, last = network_of(pipeline), pipeline[-1]
+    templates = [network.estimator] if hasattr(network, "members_") else []
+    if network is not last:
+        templates += [getattr(last.regressor, "estimator", last.regressor)]
+    for each in (*members_of(network), *templates):
+        each.set_params(**_ENGINE_OF_ANY_MACHINE)
     return pipeline
 
 

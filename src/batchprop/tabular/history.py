@@ -5,9 +5,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from io import TextIOWrapper
+from itertools import groupby
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Self
 
 from batchprop.files import create_text, open_file
 from batchprop.training import EpochRecord
@@ -23,10 +24,12 @@ class EpochSummary:
     learning_rate: float
     rows: int
     seconds: float
+    member: int = 1
+    """The network, of several."""
 
     @classmethod
-    def of(cls, record: EpochRecord) -> "EpochSummary":
-        """Make the summary of a record."""
+    def of(cls, record: EpochRecord, member: int = 1) -> "EpochSummary":
+        """Make the summary of a record of a network."""
         return cls(
             record.number,
             float(record.loss),
@@ -34,6 +37,7 @@ class EpochSummary:
             float(record.learning_rate),
             record.rows,
             record.seconds,
+            member,
         )
 
     @property
@@ -48,33 +52,64 @@ HISTORY = "history.csv"
 """The file of the epochs in a model's folder."""
 
 
-def history_callback(history: History, show: Callable[[History], None]) -> Callable[[EpochRecord], bool]:
-    """Return a callback that adds each epoch to a history and then calls ``show`` with it."""
+class HistoryCallback:
+    """A callback of one or several networks in turn, which adds each epoch to a history.
 
-    # A plain function: scikit-learn's clone copies parameters, and does not copy functions.
-    def on_epoch(record: EpochRecord) -> bool:
+    Args:
+        history: of the epochs; those of an earlier run are replaced as they are trained again.
+        show: called with the history after each epoch.
+    """
+
+    def __init__(self, history: History, show: Callable[[History], None]) -> None:
+        self.history, self.show, self.member = history, show, 0
+
+    def __sklearn_clone__(self) -> Self:
+        """Return itself: the networks of an ensemble, which are clones, share one history."""
+        return self
+
+    def on_fit_begin(self, estimator: Any, *, resumed: bool) -> None:  # noqa: ARG002 of the interface
+        """Begin with the next network."""
+        self.member += 1
+
+    def __call__(self, record: EpochRecord) -> bool:
+        """Add an epoch."""
+        before = sum(epoch.member < self.member for epoch in self.history)
         # A fit that rewinds after divergence repeats some epochs.
-        del history[record.number - 1 :]
-        history.append(EpochSummary.of(record))
-        show(history)
+        del self.history[before + record.number - 1 :]
+        self.history.append(EpochSummary.of(record, self.member))
+        self.show(self.history)
         return False
 
-    return on_epoch
+
+def epochs_of(history: History) -> list[History]:
+    """Return the epochs of each network."""
+    return [list(epochs) for _, epochs in groupby(history, lambda epoch: epoch.member)]
 
 
-def seconds_left(history: History, epochs: int) -> float | None:
+def seconds_left(history: History, epochs: int, members: int = 1) -> float | None:
     """Return how long the epochs still allowed would take, at the median pace of all but the first.
 
     The first epoch of a process may include compiling, which takes minutes where an epoch takes a second; the
     median heeds no later one. With one epoch only the time left is unknown: None.
 
+    Args:
+        history: the epochs so far.
+        epochs: the most of a network.
+        members: the number of networks.
+
     >>> past = [EpochSummary(i + 1, 1.0, None, 0.1, 10, t) for i, t in enumerate([90.0, 2.0])]
-    >>> seconds_left(past[:1], epochs=4), seconds_left(past, epochs=4)
-    (None, 4.0)
+    >>> seconds_left(past[:1], 4), seconds_left(past, 4), seconds_left(past, 4, members=2)
+    (None, 4.0, 12.0)
     """
     if len(history) == 1:
         return None
-    return (epochs - len(history)) * median(epoch.seconds for epoch in history[1:])
+    left = members * epochs - count_done(history[-1], epochs)
+    return left * median(epoch.seconds for epoch in history[1:])
+
+
+def count_done(last: EpochSummary, epochs: int) -> int:
+    """Return how many epochs of all networks are behind the last one; a network may have ended early."""
+    return (last.member - 1) * epochs + last.epoch
 
 
 def append_last_epoch(history: History, network: Any) -> None:
@@ -116,8 +151,10 @@ def append_last_epoch(history: History, network: Any) -> None:
 
 
 def write_history(history: History, path: Path) -> None:
-    """Write the history as CSV, one row per epoch."""
+    """Write the history as CSV, one row per epoch; the network is named where there are several."""
     names = [field.name for field in fields(EpochSummary)]
+    if history[-1].member == 1:
+        names.remove("member")
     with create_text(path) as file:
         rows = csv.writer(file)
         rows.writerow(names)
@@ -139,6 +176,7 @@ def read_history(path: Path) -> History:
                 float(row["learning_rate"]),
                 int(row["rows"]),
                 float(row["seconds"]),
+                int(row.get("member") or 1),
             )
             for row in csv.DictReader(file)
         ]

@@ -1,23 +1,28 @@
 """The learning curve as a file."""
 
-import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from batchprop.files import create_file
 from batchprop.plots import LearningCurveDisplay
 from batchprop.plots.style import set_title
-from batchprop.tabular.history import History
+from batchprop.tabular.history import History, epochs_of
+
+Floats: TypeAlias = npt.NDArray[np.float64]
 
 
-def save_learning_curve(history: History, best: int, title: str, path: Path) -> None:
+def save_learning_curve(history: History, best: Sequence[int], title: str, path: Path) -> None:
     """Draw the loss over the epochs, in training and on the validation rows, as a PNG.
 
     Args:
         history: the epochs.
-        best: the number of the epoch whose weights were kept.
+        best: the number of the epoch whose weights were kept, of each network.
         title: what was trained.
         path: the file to write.
     """
@@ -26,18 +31,31 @@ def save_learning_curve(history: History, best: int, title: str, path: Path) -> 
 
 
 def curve_figure(
-    history: History, best: int, title: str = "", size: tuple[float, float] = (8, 4.5), step: str = "epoch"
+    history: History,
+    best: Sequence[int],
+    title: str = "",
+    size: tuple[float, float] = (8, 4.5),
+    step: str = "epoch",
 ) -> Figure:
     """Draw the loss over the epochs; see `save_learning_curve`."""
     figure = Figure(figsize=size, dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    losses = [moment.validation_loss for moment in history]
+    networks = epochs_of(history)
+    longest = max(networks, key=len)
     display = LearningCurveDisplay(
-        loss=[moment.loss for moment in history],
-        validation_loss=[math.nan if loss is None else loss for loss in losses],
-        learning_rate=[moment.learning_rate for moment in history],
-        best_epoch=best,
+        loss=_curves(networks, "loss"),
+        validation_loss=_curves(networks, "validation_loss"),
+        learning_rate=[moment.learning_rate for moment in longest],
+        best_epoch=best[0] if len(best) == 1 else best,
         step=step,
     ).plot(ax=figure.subplots())
     set_title(display.ax_, title)
     return figure
+
+
+def _curves(networks: Sequence[History], name: str) -> Floats:
+    """Return a curve for each network (T, members); nan after a network's last epoch."""
+    curves = np.full((max(map(len, networks)), len(networks)), np.nan)
+    for k, epochs in enumerate(networks):
+        curves[: len(epochs), k] = [getattr(moment, name) for moment in epochs]
+    return curves[:, 0] if len(networks) == 1 else curves

@@ -35,13 +35,13 @@ def write_model(result: TrainingResult, folder: Path, out: Path) -> None:
     Raises:
         WriteError: the operating system reports an error.
     """
-    info = result.info()
+    info, best = result.info(), [epoch.epoch for epoch in result.best]
     writers: dict[str, Callable[[Path], None]] = {
         MODEL: lambda path: save_pipeline(reset_engine(result.pipeline), path, out / MODEL),
         HISTORY: lambda path: write_history(result.history, path),
         SETTINGS: lambda path: write_json(info, path),
         PREDICTIONS: lambda path: _write_predictions(result, path),
-        CURVE: lambda path: save_learning_curve(result.history, result.best.epoch, result.title, path),
+        CURVE: lambda path: save_learning_curve(result.history, best, result.title, path),
     }
     if result.table.skipped:
         writers[SKIPPED] = lambda path: write_rejects(result.table.skipped, path)

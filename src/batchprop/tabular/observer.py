@@ -43,8 +43,12 @@ class Observer:
         """Handle the share of the current epoch's rows read so far, from 0 to 1."""
 
     @contextmanager
-    def watch_training(self, epochs: int) -> Iterator[None]:  # noqa: ARG002 for overriding methods
-        """Enclose the fit, which takes at most ``epochs`` epochs."""
+    def watch_training(
+        self,
+        epochs: int,  # noqa: ARG002 for overriding methods
+        members: int,  # noqa: ARG002
+    ) -> Iterator[None]:
+        """Enclose the fit of the networks, each of at most ``epochs`` epochs."""
         yield
 
     @contextmanager

@@ -11,7 +11,7 @@ import io
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from numbers import Integral, Real
 from os import PathLike
@@ -32,6 +32,7 @@ from batchprop.data.names import normalize_name
 from batchprop.data.separators import check_separator
 from batchprop.engines.auto import Workload, choose_engine
 from batchprop.errors import DataError, ParameterError, unknown_option_error
+from batchprop.tabular.presets import DEFAULT_PRESET, PRESETS, PresetName
 
 if TYPE_CHECKING:
     from batchprop.data.text_rules import TextRules
@@ -63,10 +64,9 @@ TEST_FRACTION = 0.2
 COLUMN_TYPES = ("number", "number:comma", "text", "date", "date:dayfirst", "date:monthfirst")
 """What a column can be said to hold; "number:comma" has its decimals behind a comma, as 1.234,50."""
 
-N_BINS = 16
-
-DIGITS_SMOOTHING = 0.1
-"""Label smoothing gains 1% accuracy on the digits; a table may need calibrated probabilities more."""
+DIGITS = {"label_smoothing": 0.1, "bins": 0}
+"""What the digits have where it is not given: smoothing gains 1% accuracy, where a table may need calibrated
+probabilities more; and a pixel is no number in which a network needs thresholds."""
 
 
 class Option(NamedTuple):
@@ -391,6 +391,25 @@ class TrainOptions:
             "The greatest share of rows that skip may leave out.", TABLE, metavar="SHARE", low=0.0, high=1.0
         ),
     ] = 0.01
+    preset: Annotated[
+        PresetName | None,
+        Option(
+            "How much work: it sets the options whose default is the preset's.",
+            NETWORK,
+            default=DEFAULT_PRESET,
+        ),
+    ] = None
+    members: Annotated[
+        int | None,
+        Option(
+            "How many networks to train, each with its own seed and its own validation rows; their answers "
+            "are averaged.",
+            NETWORK,
+            metavar="NUMBER",
+            low=1,
+            high=1000,
+        ),
+    ] = None
     hidden: Annotated[
         tuple[int, ...],
         Option(
@@ -405,8 +424,7 @@ class TrainOptions:
         int,
         Option(
             "The most bins of a column of numbers: the network is piecewise linear in it, bin by bin; 0 for "
-            "none. Good with --bins 16 --dropout 0.2 --hidden 256. A table of very many "
-            "columns has fewer, one of more than 100,000 rows none.",
+            "none. A table of very many columns has fewer, one of more than 100,000 rows none.",
             NETWORK,
             metavar="NUMBER",
             low=0,
@@ -541,6 +559,18 @@ class TrainOptions:
             task="classification",
         ),
     ] = None
+    time_limit: Annotated[
+        float | None,
+        Option(
+            "How long training may take, as 60s or 5min: it ends with the epoch that ends nearest to that, "
+            "after the first at the earliest, and the networks so far are the model. Reading the table and "
+            "the report come on top.",
+            TRAINING,
+            metavar="TIME",
+            default="no limit",
+            parse=parse_seconds,
+        ),
+    ] = None
     seed: Annotated[
         int,
         Option(
@@ -656,6 +686,42 @@ class TrainOptions:
     def loss_and_quantile(self) -> tuple[str, float]:
         """The loss of a regression, and its quantile."""
         return self.loss or "squared_error", 0.5 if self.quantile is None else self.quantile
+
+    @property
+    def n_members(self) -> int:
+        """The number of networks, once it is resolved."""
+        return self.members or 1
+
+    def resolve_members(self, n_rows: int | None) -> tuple[TrainOptions, str | None]:
+        """Return the options with a number of networks, and a note if it is not the preset's.
+
+        Args:
+            n_rows: to train and validate; None for a table that is read in parts.
+
+        Raises:
+            ParameterError: several networks are asked for, and cannot be trained.
+
+        >>> options, note = TrainOptions(record=True).resolve_members(1000)
+        >>> options.members, note
+        (1, 'One network is trained, not 4: record=True records the training of one.')
+        """
+        preset = PRESETS[self.preset or DEFAULT_PRESET]
+        wanted = self.members or (preset.n_members if n_rows is None else preset.count_members(n_rows))
+        options = replace(self, preset=self.preset or DEFAULT_PRESET, members=wanted)
+        if n_rows is None:
+            reason, remedy = "a table that is read in parts trains one", "give more `memory`"
+        elif self.record:
+            reason, remedy = "record=True records the training of one", "leave `record` out"
+        else:
+            return options, None
+        if wanted == 1:
+            return options, None
+        if self.members or self.preset:
+            given = f"members={self.members}" if self.members else f"preset={self.preset!r}"
+            raise ParameterError(
+                f"{given} asks for {wanted} networks, and {reason}: add members=1, or {remedy}"
+            )
+        return replace(options, members=1), f"One network is trained, not {wanted}: {reason}."
 
     def check(self) -> None:
         """Check that the options are compatible.
@@ -817,6 +883,48 @@ def option_table() -> dict[str, Option]:
     return {name: hint.__metadata__[0] for name, hint in hints.items()}
 
 
+PRESET_OPTIONS = {
+    "members": "n_members",
+    "bins": "n_bins",
+    "hidden": "hidden_layer_sizes",
+    "learning_rate": "learning_rate_init",
+    "schedule": "learning_rate",
+    "batch_size": "batch_size",
+    "epochs": "max_iter",
+    "patience": "n_iter_no_change",
+    "dropout": "dropout",
+}
+"""The options that a preset sets, with its names for them."""
+
+_OF_BATCHES = ("learning_rate", "schedule", "batch_size", "epochs", "patience", "dropout")
+
+
+def preset_values(preset: PresetName, solver: Any = None) -> dict[str, Any]:
+    """Return the options that a preset sets, but the number of networks, which depends on the table.
+
+    Args:
+        preset: its name.
+        solver: the solver; lbfgs has no batches, and what a preset sets of them is left out.
+
+    >>> preset_values("fast", "lbfgs")
+    {'bins': 16, 'hidden': (256,)}
+    """
+    left_out = ("members", *(_OF_BATCHES if solver == "lbfgs" else ()))
+    values = PRESETS[preset]._asdict()
+    return {name: values[of] for name, of in PRESET_OPTIONS.items() if name not in left_out}
+
+
+def describe_preset(name: str) -> str:
+    """Return what the presets set an option to, in words.
+
+    >>> describe_preset("members"), describe_preset("hidden")
+    ("the preset's: 1, 4 or 16", "the preset's: 256")
+    """
+    values = [format_text(preset._asdict()[PRESET_OPTIONS[name]]) for preset in PRESETS.values()]
+    values = list(dict.fromkeys(values))
+    return f"the preset's: {' or '.join(filter(None, [', '.join(values[:-1]), values[-1]]))}"
+
+
 def make_options(*, digits: bool = False, saves: bool = False, **values: Any) -> TrainOptions:
     """Return the options of a training, all checked.
 
@@ -837,10 +945,14 @@ def make_options(*, digits: bool = False, saves: bool = False, **values: Any) ->
     for name in _TABLE_OPTIONS:
         if digits and values.get(name) is not None:
             raise ParameterError(f"`{name}` is for a table, but there is no DATA: name a file before it")
-    if digits and values.get("label_smoothing") is None:
-        values["label_smoothing"] = DIGITS_SMOOTHING
+    if digits:
+        values |= {name: value for name, value in DIGITS.items() if values.get(name) is None}
     if saves and values.get("checkpoint_every") is None:
         values["checkpoint_every"] = "5min"
+    if (preset := values.get("preset")) is not None:
+        _check_value("preset", preset)
+    chosen = preset_values(preset or DEFAULT_PRESET, values.get("solver"))
+    values |= {name: value for name, value in chosen.items() if values.get(name) is None}
     values |= {name: read(values[name]) for name, read in _READERS.items() if values.get(name) is not None}
     for name, value in values.items():
         if value is not None or getattr(TrainOptions, name) is not None:
@@ -922,6 +1034,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "test": _as_test,
     "separator": _as_separator,
     "checkpoint_every": lambda value: parse_interval(str(value)),
+    "time_limit": lambda value: parse_seconds(str(value)),
 }
 """How values are read that may have several forms in Python."""
 
@@ -1005,19 +1118,25 @@ def describe_test(test: Any) -> Any:
     return list(test) if isinstance(test, tuple) else None if test is None else "a DataFrame"
 
 
-def to_words(options: TrainOptions) -> list[str]:
+def to_words(options: TrainOptions, names: Iterable[str] | None = None) -> list[str]:
     """Return options as words of the command line; those that have their defaults are left out.
 
+    Args:
+        options: as ``make_options`` returns them.
+        names: of the options to return; None for all.
+
     >>> to_words(
-    ...     TrainOptions(target="price", drop=("id", "last, first"), hidden=(), record=True)
+    ...     make_options(target="price", drop=("id", "last, first"), hidden=(), record=True)
     ... )
     ['--target', 'price', '--drop', 'id,"last, first"', '--hidden', 'none', '--record']
     """
     words = list[str]()
-    for name, option in option_table().items():
-        value, flag = getattr(options, name), f"--{name.replace('_', '-')}"
+    defaults = {name: getattr(TrainOptions, name) for name in option_table()}
+    defaults |= {"preset": DEFAULT_PRESET, **preset_values(options.preset or DEFAULT_PRESET, options.solver)}
+    for name in option_table() if names is None else names:
+        value, flag, option = getattr(options, name), f"--{name.replace('_', '-')}", option_table()[name]
         value = describe_database(value) if name == "database" else value
-        if value is None or value == getattr(TrainOptions, name):
+        if value is None or value == defaults[name]:
             continue
         if isinstance(value, bool):
             words.append(flag)
@@ -1035,8 +1154,7 @@ def source_words(options: TrainOptions) -> list[str]:
     >>> source_words(TrainOptions(target="price", sql="SELECT * FROM 'a.csv'"))
     ['--sql', "SELECT * FROM 'a.csv'"]
     """
-    given = {name: getattr(options, name) for name in (*SOURCE_OPTIONS, "separator")}
-    return to_words(TrainOptions(**given))
+    return to_words(options, (*SOURCE_OPTIONS, "separator"))
 
 
 def format_text(value: Any) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from batchprop.errors import join_truncated
 from batchprop.plots.evaluation import draw_importances, draw_scores
 from batchprop.report.format import (
     count_epochs,
@@ -73,7 +74,9 @@ def _rows(count: int, what: str) -> str:
 
 
 def _about(result: TrainingResult) -> str:
-    return f"Network {'-'.join(map(str, result.sizes))}. {' '.join(end_reason(result))}"
+    n_members = len(result.members)
+    networks = "Network" if n_members == 1 else f"{n_members} networks"
+    return f"{networks} {'-'.join(map(str, result.sizes))}. {' '.join(end_reason(result))}"
 
 
 def _format_interval(diagnostics: Diagnostics, name: str, between: str) -> str:
@@ -84,14 +87,15 @@ def _format_interval(diagnostics: Diagnostics, name: str, between: str) -> str:
 
 def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
     evaluation, n = result.evaluation, len(result.test_rows.y)
-    said = f"On {_rows(n, 'test row')}, which the network never saw"
+    said = f"On {_rows(n, 'test row')}, which no network saw"
     if result.options.weights is not None:
         said += "; each counts by its weight"
     note = "" if result.one_class_note is None else f" Note: {result.one_class_note}."
     note += "".join(f" Note: {unseen}." for unseen in result.unseen_notes)
+    plural = "" if len(result.members) == 1 else "s"
     table = Table(
         f"Scores on {_rows(n, 'test row')}",
-        ("score", "network", "95% interval", result.baseline_name),
+        ("score", f"network{plural}", "95% interval", result.baseline_name),
         tuple(
             (
                 name,
@@ -108,7 +112,7 @@ def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
     parts: tuple[Table | Figure, ...] = (table,)
     if result.table.target.task == "classification":
         figure = draw_scores(shares, evaluation.baseline, diagnostics.intervals)
-        caption = "Dot: the network, with its 95% interval. Diamond: the simplest guess."
+        caption = f"Dot: the network{plural}, with the 95% interval. Diamond: the simplest guess."
         parts = (table, Figure("Scores from 0 to 1, with their intervals", figure, caption))
     return Section("The test", (f"{said}. {_interval_note(n)}{note}",), parts)
 
@@ -127,7 +131,7 @@ def _folds(scores: CrossValidation | None) -> list[Section]:
         right=tuple(range(1, n_folds + 3)),
     )
     text = (
-        f"{n_folds} networks, each trained without one fold of the rows and tested on it. The standard "
+        f"{n_folds} trainings, each without one fold of the rows and tested on it. The standard "
         "deviation shows how much a score depends on the rows."
     )
     return [Section("Cross-validation", (text,), (table,))]
@@ -148,15 +152,22 @@ def _format_baseline(scores: Scores, name: str) -> str:
 
 
 def _curve(result: TrainingResult) -> Section:
-    split = result.split
+    split, best = result.split, [epoch.epoch for epoch in result.best]
     step = "iteration" if result.options.solver == "lbfgs" else "epoch"
-    figure = curve_figure(result.history, result.best.epoch, size=(7, 3.6), step=step)
-    text = (
-        f"Loss on {_rows(len(split.train), 'training row')} and "
-        f"{_rows(len(split.validation), 'validation row')}; the weights of the best {step} were kept, "
-        f"number {result.best.epoch}."
-    )
-    title = f"Training and validation loss over {len(result.history):,} {step}s"
+    figure = curve_figure(result.history, best, size=(7, 3.6), step=step)
+    rows = _rows(len(split.train), "training row")
+    if len(split.validation):
+        rows += f" and {_rows(len(split.validation), 'validation row')}"
+    if len(best) == 1:
+        text = f"Loss on {rows}; the weights of the best {step} were kept, number {best[0]}."
+        title = f"Training and validation loss over {len(result.history):,} {step}s"
+    else:
+        own = "; each holds out its own to validate" if not len(split.validation) else ""
+        text = (
+            f"Loss of {len(best)} networks on {rows}{own}. Of each the weights of its best {step} were kept, "
+            f"number {join_truncated(list(map(str, best)), len(best))}; their answers are averaged."
+        )
+        title = f"Training and validation loss of {len(best)} networks"
     return Section("Learning curve", (text,), (Figure(title, figure),))
 
 

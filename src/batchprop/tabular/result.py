@@ -15,8 +15,8 @@ from sklearn.pipeline import Pipeline
 from batchprop import __version__
 from batchprop.tabular.cross_validation import CrossValidation
 from batchprop.tabular.evaluation import Evaluation, HeldOutRows, baseline_name, evaluate, predict_test_rows
-from batchprop.tabular.fit import Split, network_of
-from batchprop.tabular.history import EpochSummary, History
+from batchprop.tabular.fit import Split, members_of, network_of
+from batchprop.tabular.history import EpochSummary, History, epochs_of
 from batchprop.tabular.model_info import FORMAT
 from batchprop.tabular.options import TrainOptions, to_dict
 from batchprop.tabular.pooling import describe_pooling
@@ -57,8 +57,13 @@ class TrainingResult:
 
     @property
     def network(self) -> Any:
-        """The fitted MLPClassifier or MLPRegressor at the pipeline's end."""
+        """The fitted MLPClassifier or MLPRegressor at the pipeline's end, or several in one."""
         return network_of(self.pipeline)
+
+    @property
+    def members(self) -> list[Any]:
+        """The fitted networks."""
+        return members_of(self.network)
 
     @property
     def interrupted(self) -> bool:
@@ -83,11 +88,13 @@ class TrainingResult:
         return str(device.platform) if same else f"{device.platform} ({device.device_kind})"
 
     @property
-    def best(self) -> EpochSummary:
-        """The epoch whose weights were kept."""
+    def best(self) -> list[EpochSummary]:
+        """The epoch whose weights were kept, of each network."""
         # Epochs count from 1.
-        best: EpochSummary = self.history[self.network.best_iteration_ - 1]
-        return best
+        return [
+            epochs[network.best_iteration_ - 1]
+            for epochs, network in zip(epochs_of(self.history), self.members, strict=True)
+        ]
 
     @cached_property
     def test_rows(self) -> HeldOutRows:
@@ -122,12 +129,13 @@ class TrainingResult:
         answers = np.unique(self.test_rows.outputs.argmax(axis=1))
         if len(answers) > 1 or len(np.unique(y)) == 1:
             return None
+        epochs = max(epoch.epoch for epoch in self.history)
         label = self.pipeline.classes_[answers[0]]
         balance = "" if options.class_weight else "class_weight='balanced', "
         return (
             f"the network answers {str(label)!r} for each of the {len(y):,} test rows, of which "
             f"{int((y == label).sum()):,} are: it does not tell the classes apart; try {balance}another "
-            f"learning rate than {options.learning_rate:g}, or more epochs than {len(self.history):,}"
+            f"learning rate than {options.learning_rate:g}, or more epochs than {epochs:,}"
         )
 
     @cached_property
@@ -156,8 +164,8 @@ class TrainingResult:
 
     @property
     def sizes(self) -> list[int]:
-        """The widths of the network's layers, from input to output."""
-        network = self.network
+        """The widths of a network's layers, from input to output."""
+        network = self.members[0]
         return [len(W) for W in network.coefs_] + [len(network.intercepts_[-1])]
 
     @property
@@ -171,6 +179,7 @@ class TrainingResult:
         """Return the content of settings.json."""
         table, target, scores = self.table, self.table.target, self.cross_validation
         classes = {"classes": _plain(self.pipeline.classes_)} if target.task == "classification" else {}
+        best = [epoch.epoch for epoch in self.best]
         return {
             "format": FORMAT,
             "versions": self.versions,
@@ -189,10 +198,14 @@ class TrainingResult:
                 "reading": target.reading,
             }
             | classes,
-            "network": {"sizes": self.sizes, "output": self.network.out_activation_},
+            "network": {
+                "members": len(self.members),
+                "sizes": self.sizes,
+                "output": self.members[0].out_activation_,
+            },
             "training": {
                 "epochs": len(self.history),
-                "best epoch": self.best.epoch,
+                "best epoch": best[0] if len(best) == 1 else best,
                 "interrupted": self.interrupted,
                 "seconds": sum(epoch.seconds for epoch in self.history),
                 "engine": self.engine,

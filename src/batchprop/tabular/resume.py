@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from batchprop.data.memory import default_memory
 from batchprop.errors import CheckpointError
 from batchprop.estimators import Checkpoints
 from batchprop.estimators.checkpoint_manager import read_epochs
+from batchprop.estimators.ensemble import member_folder
 from batchprop.files import atomic_write, check_folder, make_folder, open_file, remove_file
 from batchprop.report.format import count_epochs
 from batchprop.tabular.history import HISTORY, EpochSummary, History, read_history
@@ -55,9 +57,8 @@ def start_or_resume(
     memory = memory or default_memory()
     if folder is None or options.checkpoint_every is None:
         return memory, []
-    checkpoints = _checkpoints(folder, options)
     if not options.resume:
-        if checkpoints.files() and not force:
+        if has_checkpoints(folder, options) and not force:
             raise CheckpointError(
                 f"the folder {folder} holds checkpoints of a training that did not end: continue with "
                 "resume=True, or start over with force=True"
@@ -65,7 +66,7 @@ def start_or_resume(
         # Checkpoints of an earlier training would be mistaken for those of this one.
         remove_checkpoints(folder, options)
         return memory, []
-    history = _saved_history(checkpoints)
+    history = _saved_history(_checkpoints(folder, options))
     if history is None:
         observer.on_note(f"There is no checkpoint in {folder}: training starts over.")
         return memory, []
@@ -87,15 +88,14 @@ def has_ended(out: Path, folder: Path, options: TrainOptions) -> bool:
     """
     if was_interrupted(out) is not False:
         return False
-    checkpoints = _checkpoints(folder, options)
-    if not checkpoints.files():
+    if not has_checkpoints(folder, options):
         return True
     try:
-        saved, model = _saved_history(checkpoints), read_history(out / HISTORY)
+        saved, model = _saved_history(_checkpoints(folder, options)), read_history(out / HISTORY)
     except (OSError, ValueError, LookupError, TypeError, CheckpointError):
         return False
-    # No two trainings take the same time for each epoch. An epoch that diverged is in no model's history.
-    epochs = [(epoch.rows, epoch.seconds) for epoch in saved or [] if not math.isnan(epoch.loss)]
+    # No two trainings take the same time for each epoch.
+    epochs = [(epoch.rows, epoch.seconds) for epoch in saved or []]
     return bool(epochs) and epochs == [(epoch.rows, epoch.seconds) for epoch in model[: len(epochs)]]
 
 
@@ -109,14 +109,21 @@ def was_interrupted(out: Path) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def _saved_history(checkpoints: Checkpoints) -> History | None:
-    """Return the epochs of the last checkpoint, or None if there is none."""
-    saved = checkpoints.latest()
-    if saved is None:
+def _saved_history(checkpoints: Sequence[Checkpoints]) -> History | None:
+    """Return the epochs of the last checkpoint of each network, or None if there is none.
+
+    An epoch that diverged is in no history.
+    """
+    saved = [(k, data) for k, each in enumerate(checkpoints, 1) if (data := each.latest()) is not None]
+    if not saved:
         return None
     return [
-        EpochSummary(number, past.loss, past.validation_loss, past.learning_rate, past.rows, past.seconds)
-        for number, past in enumerate(read_epochs(saved), start=1)
+        EpochSummary(
+            number, past.loss, past.validation_loss, past.learning_rate, past.rows, past.seconds, member
+        )
+        for member, data in saved
+        for number, past in enumerate(read_epochs(data), start=1)
+        if not math.isnan(past.loss)
     ]
 
 
@@ -171,13 +178,13 @@ def save_resume_info(folder: Path | None, options: TrainOptions, memory: int | N
         yield
     finally:
         # A training that fails before its first checkpoint leaves no folder behind.
-        if not _checkpoints(folder, options).files():
+        if not has_checkpoints(folder, options):
             remove_checkpoints(folder, options)
 
 
 def has_checkpoints(folder: Path, options: TrainOptions) -> bool:
     """Whether there is a checkpoint to resume from."""
-    return bool(_checkpoints(folder, options).files())
+    return any(checkpoints.files() for checkpoints in _checkpoints(folder, options))
 
 
 def remove_checkpoints(folder: Path | None, options: TrainOptions) -> None:
@@ -186,10 +193,21 @@ def remove_checkpoints(folder: Path | None, options: TrainOptions) -> None:
         check_folder(folder, "out")
         with suppress(OSError):
             remove_file(folder / RESUME_FILE)
-        _checkpoints(folder, options).clear()
+        for checkpoints in reversed(_checkpoints(folder, options)):
+            checkpoints.clear()
+        _make_checkpoints(folder, options).clear()
 
 
-def _checkpoints(folder: Path, options: TrainOptions) -> Checkpoints:
+def _checkpoints(folder: Path, options: TrainOptions) -> list[Checkpoints]:
+    """Return the checkpoints of each network so far: of one they are in the folder itself."""
+    own = _make_checkpoints(folder, options)
+    if own.files():
+        return [own]
+    numbers = itertools.takewhile(lambda k: member_folder(folder, k).is_dir(), itertools.count())
+    return [_make_checkpoints(member_folder(folder, k), options) for k in numbers]
+
+
+def _make_checkpoints(folder: Path, options: TrainOptions) -> Checkpoints:
     return Checkpoints(folder, options.checkpoint_every or "5min")
 
 

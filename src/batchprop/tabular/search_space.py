@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from batchprop.tabular.estimators import PRESETS, TabularClassifier
-from batchprop.tabular.options import N_BINS, format_text, parse_hidden
+from batchprop.tabular.options import TrainOptions, format_text, parse_hidden
 from batchprop.tabular.target import Task
 
 if TYPE_CHECKING:
@@ -46,30 +45,23 @@ SPACE: Mapping[str, Choice | Range] = {
 _OF_CLASSES = "label_smoothing"
 
 
-def preset_values(preset: str, task: Task) -> dict[str, Any]:
-    """Return the values that a preset has of the searched options.
+def values_of(options: TrainOptions, task: Task) -> dict[str, Any]:
+    """Return the values that options have of the searched ones.
 
-    >>> preset_values("balanced", "regression")["hidden"]
+    >>> values_of(TrainOptions(hidden=(256,)), "regression")["hidden"]
     '256'
     """
-    defaults = TabularClassifier(preset)
     values = {
-        "hidden": format_text(PRESETS[preset].hidden_layer_sizes),
-        "bins": N_BINS,
-        "batch_size": defaults.batch_size,
-        "learning_rate": defaults.learning_rate_init,
-        "dropout": defaults.dropout,
-        "alpha": defaults.alpha,
-        "label_smoothing": defaults.label_smoothing,
+        name: getattr(options, name) for name in SPACE if task == "classification" or name != _OF_CLASSES
     }
-    return {name: values[name] for name in SPACE if task == "classification" or name != _OF_CLASSES}
+    values["hidden"] = format_text(options.hidden)
+    return values | ({_OF_CLASSES: options.label_smoothing or 0.0} if _OF_CLASSES in values else {})
 
 
-def distributions(preset: str, task: Task) -> dict[str, BaseDistribution]:
-    """Return the search space as Optuna's distributions; the preset's values are always in it."""
+def distributions(first: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+    """Return the search space as Optuna's distributions; the values of the first trial are always in it."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-    first = preset_values(preset, task)
     return {
         name: CategoricalDistribution(tuple(dict.fromkeys((*space.values, first[name]))))
         if isinstance(space, Choice)

@@ -1,5 +1,6 @@
 """Checks that the content of a model file is a model that can predict: the right parts, of fitting shapes."""
 
+import math
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -11,7 +12,10 @@ from sklearn.impute import MissingIndicator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from batchprop.estimators import MLPClassifier, MLPRegressor
+from batchprop.estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from batchprop.tabular.encoding import encode_features
+from batchprop.tabular.fit import network_of
 from batchprop.tabular.spelling import DECIMALS, ZONED, stored_kind
 
 _STEPS = ["columns", "features", "network"]
@@ -40,8 +44,11 @@ def validate_model(model: Any) -> None:
     _check_columns(model["columns"])
     for part in _estimators(model):
         _check_part(part)
-    last = model[-1]
-    _check_network(getattr(last, "regressor_", last))
+    network = network_of(model)
+    if isinstance(network, MLPEnsembleClassifier | MLPEnsembleRegressor):
+        _check_members(network)
+    else:
+        _check_network(network)
     _check_answers(model)
 
 
@@ -109,6 +116,23 @@ def _check_indicated(part: MissingIndicator) -> None:
     known = range(part.n_features_in_)
     if features.dtype.kind != "i" or features.ndim != 1 or not set(features.tolist()) <= set(known):
         raise ValueError("it marks missing values of columns that do not exist")
+
+
+def _check_members(ensemble: Any) -> None:
+    """Refuse networks of another kind than their ensemble's, or of other inputs or classes than its first."""
+    kind = MLPClassifier if isinstance(ensemble, MLPEnsembleClassifier) else MLPRegressor
+    members = ensemble.members_
+    if not isinstance(members, list) or not members or not all(type(member) is kind for member in members):
+        raise ValueError("its networks are not a list of networks of its kind")
+    for member in members:
+        _check_network(member)
+        if member.coefs_[0].shape[0] != members[0].coefs_[0].shape[0]:
+            raise ValueError("its networks take different numbers of features")
+        if kind is MLPClassifier and not np.array_equal(member.classes_, ensemble.classes_):
+            raise ValueError("its networks have different classes")
+    temperature = ensemble.temperature_ if kind is MLPClassifier else 1.0
+    if type(temperature) is not float or not 0 < temperature < math.inf:
+        raise ValueError("its temperature is not a finite number above 0")
 
 
 def _check_network(network: Any) -> None:

@@ -18,6 +18,7 @@ from batchprop.report.format import (
 )
 from batchprop.report.page import Section, Table
 from batchprop.tabular.fit import Split
+from batchprop.tabular.history import EpochSummary, epochs_of
 from batchprop.tabular.options import TrainOptions, source_words, to_dict
 from batchprop.tabular.persistence import MODEL
 from batchprop.tabular.result import TrainingResult
@@ -49,7 +50,13 @@ LEFT_OUT = "left out"
 _PLURAL = {"number": "numbers", "category": "categories", "boolean": "booleans", "date": "dates"}
 
 _MAX_CLASSES, _MAX_GAPS, _MAX_NAMED = 30, 20, 10
-_PURPOSES = {"train": "to train", "validation": "to validate", "test": "to test"}
+
+
+def _parts(parts: Split) -> dict[str, Any]:
+    """Return the rows of each part by their purpose, without the validation rows where there are none."""
+    if len(parts.validation):
+        return {"to train": parts.train, "to validate": parts.validation, "to test": parts.test}
+    return {"to train and validate": parts.train, "to test": parts.test}
 
 
 def data_summary(data: TrainingTable, parts: Split, pooling: Mapping[str, str] | None = None) -> Section:
@@ -98,15 +105,16 @@ def data_summary(data: TrainingTable, parts: Split, pooling: Mapping[str, str] |
 def _classes(data: TrainingTable, parts: Split) -> Table:
     """Return the rows of each class in each part of the split."""
     classes = data.classes
-    counts = np.column_stack([_counts(data, rows, classes) for rows in parts])
+    purposes = _parts(parts)
+    counts = np.column_stack([_counts(data, rows, classes) for rows in purposes.values()])
     order = np.arange(len(classes))
     caption = f"Rows of {len(classes):,} classes"
     if len(classes) > _MAX_CLASSES:
         order = np.argsort(-counts.sum(axis=1), kind="stable")[:_MAX_CLASSES]
         caption += f", the {_MAX_CLASSES} most frequent"
     rows = [(str(classes[k]), *(f"{count:,}" for count in counts[k])) for k in order]
-    total = ("all", *(f"{len(rows):,}" for rows in parts))
-    return Table(caption, ("class", *_PURPOSES.values()), (*rows, total), right=(1, 2, 3))
+    total = ("all", *(f"{len(rows):,}" for rows in purposes.values()))
+    return Table(caption, ("class", *purposes), (*rows, total), right=(1, 2, 3))
 
 
 def _counts(data: TrainingTable, rows: Any, classes: Any) -> Any:
@@ -121,7 +129,7 @@ def _spread(data: TrainingTable, parts: Split) -> Table:
     """Return the target's range in each part of the split."""
     rows = list[tuple[str, ...]]()
     low, high = data.target_range
-    for purpose, part in zip(_PURPOSES.values(), parts, strict=True):
+    for purpose, part in _parts(parts).items():
         values = [format_target(value, high - low) for value in _range(data, part)]
         rows.append((purpose, f"{len(part):,}", *map(format_number, values)))
     headings = ("rows", "number", "least", "median", "mean", "most")
@@ -244,26 +252,42 @@ def _left_out(columns: Sequence[ColumnSchema]) -> dict[str, list[str]]:
 
 def end_reason(result: TrainingResult) -> tuple[str, str]:
     """Describe why training ended, its engine, and which weights were kept."""
-    options, last, best = result.options, result.history[-1], result.best
     seconds = format_duration(sum(epoch.seconds for epoch in result.history))
-    if result.interrupted:
-        why = f"Interrupted after epoch {last.epoch}"
-    elif math.isnan(result.network.loss_curve_[-1]):
-        why = f"Stopped in epoch {last.epoch + 1}, where the loss was no longer finite"
-    elif last.epoch == options.epochs:
-        why = f"Stopped after {count_epochs(last.epoch)}, the most allowed (epochs={options.epochs})"
-    elif options.solver == "lbfgs":
-        why = f"Stopped after {count_epochs(last.epoch)}, where no step lowers the loss further"
-    else:
-        why = (
-            f"Stopped after {count_epochs(last.epoch)}, "
-            f"the last {last.epoch - best.epoch} without a better loss"
-        )
-    loss = (
-        ""
-        if best.validation_loss is None
-        else f", validation loss {format_significant(best.validation_loss, 4)}"
-    )
-    weights = f"Kept the weights of epoch {best.epoch}{loss}."
     engine = "NumPy" if result.device is None else f"JAX on {result.device}"
-    return f"{why}, {seconds} with {engine}.", weights
+    ended = f", {seconds} with {engine}."
+    if len(result.members) == 1 and result.options.n_members == 1:
+        best = result.best[0]
+        loss = "" if best.validation_loss is None else f", validation loss {_figure(best)}"
+        return f"{_why_ended(result)}{ended}", f"Kept the weights of epoch {best.epoch}{loss}."
+    networks = epochs_of(result.history)
+    counts = [len(epochs) for epochs in networks]
+    fewest = "" if min(counts) == max(counts) else f"{min(counts)} to "
+    lengths = f"{fewest}{count_epochs(max(counts))}"
+    of = f" of {result.options.n_members}" if len(networks) < result.options.n_members else ""
+    start = "Interrupted: trained" if result.interrupted else "Trained"
+    each = ", ".join(f"{best.epoch} ({_figure(best)})" for best in result.best)
+    return (
+        f"{start} {len(networks)}{of} networks for {lengths}{ended}",
+        f"Kept the weights of epochs {each}, each with its validation loss.",
+    )
+
+
+def _figure(best: EpochSummary) -> str:
+    return "" if best.validation_loss is None else format_significant(best.validation_loss, 4)
+
+
+def _why_ended(result: TrainingResult) -> str:
+    """Describe why the training of one network ended."""
+    options, last, best = result.options, result.history[-1], result.best[0]
+    if result.interrupted:
+        return f"Interrupted after epoch {last.epoch}"
+    if math.isnan(result.network.loss_curve_[-1]):
+        return f"Stopped in epoch {last.epoch + 1}, where the loss was no longer finite"
+    if last.epoch == options.epochs:
+        return f"Stopped after {count_epochs(last.epoch)}, the most allowed (epochs={options.epochs})"
+    if options.solver == "lbfgs":
+        return f"Stopped after {count_epochs(last.epoch)}, where no step lowers the loss further"
+    no_better = last.epoch - best.epoch
+    if no_better <= options.patience and options.time_limit is not None:
+        return f"Stopped after {count_epochs(last.epoch)} (time_limit={options.time_limit:g})"
+    return f"Stopped after {count_epochs(last.epoch)}, the last {no_better} without a better loss"

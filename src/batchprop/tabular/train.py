@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,12 @@ def train_table(
     observer: Observer | None = None,
     **options: Any,
 ) -> TrainedModel:
-    """Train a network on a table, as `batchprop train` does.
+    """Train networks on a table, as `batchprop train` does.
 
-    Columns are encoded by their type. Some rows are held out for the test, others for early stopping. A table
-    of files that is larger than the memory budget is read in parts in every epoch. Ctrl-C ends the training
-    early, with the best weights so far.
+    Columns are encoded by their type. Some rows are held out for the test. The preset says how many
+    networks are trained; each holds out other rows for early stopping, and their answers are averaged. A
+    table of files that is larger than the memory budget is read in parts in every epoch, by one network.
+    Ctrl-C ends the training early, with the best weights so far.
 
     Args:
         data: CSV, TSV, JSON lines or Parquet files or workbooks, a folder, a pattern, several of these, or a
@@ -51,7 +53,7 @@ def train_table(
         force: start again if there are checkpoints of a training that did not end.
         observer: called as the training proceeds.
         options: further options by name, those of `batchprop train` with underscores for dashes, as
-            ``hidden=(256, 128)``, ``epochs=50``, ``drop=["id"]``; see ``TrainOptions``. ``test``
+            ``preset="best"``, ``hidden=(256, 128)``, ``drop=["id"]``; see ``TrainOptions``. ``test``
             takes files or a DataFrame.
 
     Returns:
@@ -110,21 +112,23 @@ def train(
     memory, history = start_or_resume(checkpoints, options, asked, observer, force=force)
     with (
         save_resume_info(checkpoints, options, memory),
-        prepare(source, options, memory, observer) as (table, split, data),
+        prepare(source, options, memory, observer) as (table, split, data, resolved),
     ):
-        scores = None if options.folds is None else cross_validate(table, options, observer)
+        n_trainings = 1 + (resolved.folds or 0)
+        shared = replace(resolved, time_limit=resolved.time_limit and resolved.time_limit / n_trainings)
+        scores = None if resolved.folds is None else cross_validate(table, shared, observer)
         if pooled := describe_pooling(data.columns, table.columns):
             notes = [f"{name}: {note}" for name, note in pooled.items()]
             observer.on_note(f"Words are pooled in {join_truncated(notes, 5)}.")
-        observer.on_network(layer_sizes(table, data.features, options.hidden), options)
-        with observer.watch_training(options.epochs):
-            pipeline = fit(table, data, options, history, observer, checkpoints=checkpoints)
+        observer.on_network(layer_sizes(table, data.features, resolved.hidden), resolved)
+        with observer.watch_training(resolved.epochs, resolved.n_members):
+            pipeline = fit(table, data, shared, history, observer, checkpoints=checkpoints)
         if not history:
             # Ctrl-C came before the end of the first epoch: there is nothing to keep.
             raise KeyboardInterrupt
         has_files = not isinstance(source, pd.DataFrame) and options.sql is None
         files = source or () if has_files else None
-    return TrainingResult(table, split, options, files, pipeline, history, scores)
+    return TrainingResult(table, split, resolved, files, pipeline, history, scores)
 
 
 def as_source(data: Data | None, exact: Sequence[str]) -> tuple[Path, ...] | pd.DataFrame | None:

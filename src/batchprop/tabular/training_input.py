@@ -37,11 +37,13 @@ class TrainingInput(NamedTuple):
         table: the table, or only its held-out rows.
         split: the split of its rows.
         data: the network's training data.
+        options: of the training, with the number of networks.
     """
 
     table: TrainingTable
     split: Split
     data: TrainingData
+    options: TrainOptions
 
 
 @contextmanager
@@ -78,9 +80,29 @@ def prepare(
         table = name_origin(load_training_table(opened, opened_options))
         options.check_target(table.target)
         check_each_class_twice(table.target)
+        options = resolve_members(options, len(table.target.values) - table.n_test, observer)
         split = split_rows(table, options)
         observer.on_table(table, describe_split(split, options))
-        yield TrainingInput(table, split, encode(table, split, options))
+        yield TrainingInput(table, split, encode(table, split, options), options)
+
+
+def resolve_members(options: TrainOptions, n_rows: int | None, observer: Observer) -> TrainOptions:
+    """Return the options with the number of networks; the observer gets a note if it is not the preset's.
+
+    Args:
+        options: of the training.
+        n_rows: that do not test, or of which a part does; None for a table that is read in parts.
+        observer: called with the note.
+
+    Raises:
+        ParameterError: several networks are asked for, and cannot be trained.
+    """
+    if n_rows is not None:
+        n_rows -= round((options.test_share or 0.0) * n_rows)
+    options, note = options.resolve_members(n_rows)
+    if note is not None:
+        observer.on_note(note)
+    return options
 
 
 @contextmanager
@@ -114,6 +136,7 @@ def _is_table(test: object) -> bool:
 
 @contextmanager
 def _stream(files: Table, options: TrainOptions, memory: int, observer: Observer) -> Iterator[TrainingInput]:
+    options = resolve_members(options, None, observer)
     with scan_table(files, options, memory, observer) as (scan, rows):
         table, split, fitted = fit_preprocessing(scan, rows, options, observer)
         table = name_origin(table)
@@ -121,7 +144,7 @@ def _stream(files: Table, options: TrainOptions, memory: int, observer: Observer
         observer.on_table(table, f"{describe_split(split, options)}; read in {parts}")
         count_rows = _row_counter(scan.n_rows, observer)
         data = streaming_training_data(scan, rows, table, split, fitted, options, count_rows)
-        yield TrainingInput(table, split, data)
+        yield TrainingInput(table, split, data, options)
 
 
 def describe_split(split: Split, options: TrainOptions) -> str:

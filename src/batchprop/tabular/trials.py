@@ -25,6 +25,7 @@ from batchprop.files import (
     open_file,
     remove_all_abandoned,
 )
+from batchprop.tabular.history import EpochSummary, History
 from batchprop.tabular.model_info import MAX_BYTES
 from batchprop.tabular.model_validation import TRUSTED_TYPES, validate_archive
 from batchprop.tabular.persistence import LOAD_ERRORS, write_errors
@@ -46,8 +47,8 @@ class Trial:
         state: "complete"; "pruned", if its first network was worse than the median; or "diverged".
         loss: on the rows that its networks held out; None if it is not complete.
         seconds: how long it took.
-        epochs: of all its networks.
         values: of the searched options.
+        history: the epochs of its networks.
         curve: the loss of the first network on its held-out rows after each epoch; trials are pruned by it.
     """
 
@@ -55,9 +56,14 @@ class Trial:
     state: State
     loss: float | None
     seconds: float
-    epochs: int
     values: dict[str, Any]
+    history: History
     curve: tuple[float, ...]
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs of all its networks."""
+        return len(self.history)
 
 
 class TrialStore:
@@ -159,7 +165,8 @@ def _read_json(path: Path) -> Any:
 def _read_trial(path: Path) -> Trial:
     record = _read_json(path)
     try:
-        return Trial(**{**record, "curve": tuple(record["curve"])})
+        history = [EpochSummary(**epoch) for epoch in record["history"]]
+        return Trial(**{**record, "history": history, "curve": tuple(record["curve"])})
     except (TypeError, LookupError) as error:
         raise _damaged(path) from error
 

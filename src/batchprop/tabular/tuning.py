@@ -37,35 +37,31 @@ from batchprop.estimators.ensemble import (
     Fold,
     MLPEnsembleClassifier,
     MLPEnsembleRegressor,
-    member_folds,
     merge_ensembles,
 )
 from batchprop.estimators.source_summary import checksum_arrays
-from batchprop.tabular.estimators import PRESETS
 from batchprop.tabular.evaluation import Evaluation
 from batchprop.tabular.fit import (
-    VALIDATION_FRACTION,
     Split,
-    check_classes,
-    hold_out,
-    is_scaled,
+    TrainingData,
+    divide,
+    encode,
     layer_sizes,
     make_network,
+    members_of,
     network_parameters,
-    scale,
     translate_errors,
     wrap_target_scaler,
 )
-from batchprop.tabular.history import history_callback
-from batchprop.tabular.model import Data
+from batchprop.tabular.history import HistoryCallback, append_last_epoch
+from batchprop.tabular.model import Data, FreshRecord, TrainedModel
 from batchprop.tabular.observer import Observer
-from batchprop.tabular.options import SOURCE_OPTIONS, TrainOptions, make_options, option_table, parse_seconds
+from batchprop.tabular.options import SOURCE_OPTIONS, TrainOptions, make_options, option_table
 from batchprop.tabular.result import TrainingResult
-from batchprop.tabular.search_space import SPACE, as_options, distributions, preset_values
+from batchprop.tabular.search_space import SPACE, as_options, distributions, values_of
 from batchprop.tabular.train import as_folder, as_source
-from batchprop.tabular.training_input import TrainingInput, prepare
+from batchprop.tabular.training_input import prepare
 from batchprop.tabular.training_table import TrainingTable
-from batchprop.tabular.transformers import TargetScaler, make_preprocessor
 from batchprop.tabular.trials import State, Trial, TrialStore, lock_folder
 from batchprop.training import EpochRecord
 
@@ -78,14 +74,16 @@ DEFAULT_SECONDS = 600.0
 """How long a search takes if neither a time nor a number of trials is given."""
 
 TUNE_OPTIONS = (
-    *SOURCE_OPTIONS, "task", "weights", "drop", "columns", "type", "separator", "missing", "decimal",
-    "test_fraction", "test", "group", "time", "memory", "on_bad_row", "max_skipped",
-    "activation", "loss", "quantile", "class_weight", "epochs", "patience", "max_grad_norm",
-    "seed", "engine", "device", "precision",
+    *SOURCE_OPTIONS, "target", "task", "weights", "drop", "columns", "type", "separator", "missing",
+    "decimal", "test_fraction", "test", "group", "time", "memory", "on_bad_row", "max_skipped",
+    "preset", "members", "activation", "loss", "quantile", "epochs", "patience", "max_grad_norm",
+    "class_weight", "seed", "engine", "device", "precision", "time_limit",
 )  # fmt: skip
 """The options of ``train_table`` that ``tune`` takes: those of the table, and some that are not searched."""
 
-_ROWS_PER_MEMBER = 5
+_FREE_OPTIONS = ("test", "memory", "engine", "device", "precision", "time_limit")
+"""Those that may differ where a search goes on; of the test rows no trial knows."""
+
 _STARTUP_TRIALS = 4
 """Trials that are not pruned, as there is no median yet."""
 _RANDOM_TRIALS = 8
@@ -106,7 +104,7 @@ class TuningResult:
         best_parameters: the searched options of the best trial, as ``train_table`` takes them.
         chosen: the numbers of the trials whose networks are the ensemble.
         loss: of the ensemble, on the same rows.
-        training: the ensemble, as a training of the table ends with it.
+        training: the ensemble, as the result of a training.
         interrupted: whether Ctrl-C ended the search.
     """
 
@@ -121,6 +119,11 @@ class TuningResult:
     def estimator(self) -> Pipeline:
         """The ensemble as a fitted scikit-learn pipeline, which takes data frames."""
         return self.training.pipeline
+
+    @property
+    def model(self) -> TrainedModel:
+        """The ensemble as ``train_table`` returns a model: to predict for files, and to save."""
+        return TrainedModel(self.training.pipeline, FreshRecord(self.training))
 
     @property
     def evaluation(self) -> Evaluation:
@@ -148,8 +151,6 @@ def tune(
     time_limit: float | str | None = None,
     n_trials: int | None = None,
     folder: str | PathLike[str] | None = None,
-    preset: str = "balanced",
-    n_members: int | None = None,
     observer: Observer | None = None,
     **options: Any,
 ) -> TuningResult:
@@ -170,10 +171,9 @@ def tune(
             count. None for no limit, or for 10 minutes without ``n_trials``.
         n_trials: the number of trials, with those of earlier calls in ``folder``; None for no limit.
         folder: keeps the trials, and a further call with the same table and options goes on from them.
-        preset: sets the first trial, and how many networks a trial trains: "fast", "balanced" or "best".
-        n_members: the number of networks of a trial; None for the preset's.
         observer: called as the search proceeds.
-        options: those of ``train_table`` that are not searched, as ``drop=["id"]``, ``test=...``, ``seed=1``.
+        options: those of ``train_table`` that are not searched, as ``preset="fast"``, ``drop=["id"]``,
+            ``test=...``, ``seed=1``. The preset sets the first trial, and how many networks a trial trains.
 
     Returns:
         The trials, and the ensemble.
@@ -198,42 +198,29 @@ def tune(
     start = monotonic()
     with require_extra("tune", "tune"):
         import optuna  # noqa: F401 before the table is read
-    limits = _read_limits(start, time_limit, n_trials)
     source, path = as_source(data, [target] if target else []), as_folder(folder, "folder")
     check_source(source, **{name: options.get(name) for name in SOURCE_OPTIONS})
     if target is None or (source is None and options.get("sql") is None):
         raise ParameterError(
             "tune needs a table and its target: give data, and the column to predict as target"
         )
-    checked = check_options(preset, n_members, target=target, **options)
+    checked = _check_options(target=target, time_limit=time_limit, **options)
+    limits = _make_limits(start, checked.time_limit, n_trials)
     with lock_folder(path):
-        return search(
-            source, checked, limits, observer or Observer(), folder=path, preset=preset, n_members=n_members
-        )
+        return _search(source, checked, limits, observer or Observer(), path)
 
 
-def check_options(preset: str, n_members: int | None, **options: Any) -> TrainOptions:
-    """Return the options of every trial, all checked.
-
-    Raises:
-        ParameterError: an option is unknown, is searched, or is not allowed.
-    """
-    if preset not in PRESETS:
-        raise unknown_option_error("preset", preset, PRESETS)
-    if n_members is not None:
-        check_positive_int("n_members", n_members, "give how many networks a trial trains")
+def _check_options(**options: Any) -> TrainOptions:
     for name in options:
         if name in SPACE:
             raise ParameterError(
                 f"`{name}` is searched by tune: leave it out, or train with it by train_table"
             )
-        if name not in (*TUNE_OPTIONS, "target"):
+        if name not in TUNE_OPTIONS:
             if name in option_table():
                 raise ParameterError(f"`{name}` is no option of tune: leave it out")
             raise unknown_option_error("option", name, TUNE_OPTIONS)
-    of_preset = {"epochs": PRESETS[preset].max_iter, "patience": PRESETS[preset].n_iter_no_change}
-    given = {name: value for name, value in options.items() if value is not None}
-    return make_options(**of_preset | given, schedule="cosine")
+    return make_options(**options)
 
 
 class Limits(NamedTuple):
@@ -249,12 +236,10 @@ class Limits(NamedTuple):
         return self.end - monotonic()
 
 
-def _read_limits(start: float, time_limit: float | str | None, n_trials: int | None) -> Limits:
+def _make_limits(start: float, seconds: float | None, n_trials: int | None) -> Limits:
     if n_trials is not None:
         check_positive_int("n_trials", n_trials, "give how many networks to try")
-    if time_limit is not None:
-        seconds = parse_seconds(str(time_limit))
-    else:
+    if seconds is None:
         seconds = DEFAULT_SECONDS if n_trials is None else math.inf
     return Limits(start, start + seconds, math.inf if n_trials is None else n_trials)
 
@@ -263,63 +248,44 @@ class _StopSearch(Exception):  # noqa: N818 no error
     """The time is over, or Ctrl-C came: the trial does not count."""
 
 
-class _Encoding(NamedTuple):
-    """The features of the rows, (n, k), with the pipeline that makes them."""
-
-    columns: Pipeline
-    X: Array
-
-
 class _Search:
     """What all trials share: rows, folds, targets and encodings.
 
     Args:
         table: the table.
         split: its rows.
-        options: of every trial.
-        n_members: of every trial.
+        options: of the first trial.
     """
 
-    def __init__(self, table: TrainingTable, split: Split, options: TrainOptions, n_members: int) -> None:
-        self.table, self.options, self.n_members = table, options, n_members
+    def __init__(self, table: TrainingTable, split: Split, options: TrainOptions) -> None:
+        self.table, self.split, self.options = table, split, options
         self.task = table.target.task
-        self.rows: Indices = np.sort(np.concatenate([np.asarray(split.train), split.validation]))
-        y, self.scaler = table.target.values[self.rows], None
-        if self.task == "classification":
-            y = np.searchsorted(table.classes, y)
-        elif is_scaled(self.task, options):
-            self.scaler = TargetScaler().fit(y[:, None])
-            y = scale(self.scaler, y)
-        self.y: Array = y
-        self.weights = table.weights_of(self.rows)
-        self.folds = _make_folds(table, self.rows, y, options, n_members)
-        self._encodings: dict[int, _Encoding] = {}
+        self.first = values_of(options, self.task)
+        self._data: dict[int, TrainingData] = {}
+        data = self.data(options.bins)
+        self.y: Array = data.y
+        self.weights, self.scaler = data.weights, data.scaler
+        self.folds: Sequence[Fold] = data.folds or ()
 
-    def encoding(self, bins: int) -> _Encoding:
-        """Return the features with so many bins; each number of bins is encoded once."""
-        if bins not in self._encodings:
-            table, options = self.table, self.options
-            columns = make_preprocessor(
-                table.columns, len(self.rows), table.target.name, options.missing, options.decimal, bins
-            )
-            self._encodings[bins] = _Encoding(columns, columns.fit_transform(table.frame.iloc[self.rows]))
-        return self._encodings[bins]
+    def data(self, bins: int) -> TrainingData:
+        """Return the rows with so many bins, and their folds; each number of bins is encoded once."""
+        if bins not in self._data:
+            options = replace(self.options, bins=bins)
+            data = encode(self.table, self.split, options)
+            # One network has a fold, too.
+            self._data[bins] = divide(data, self.table, self.split, options) if data.folds is None else data
+        return self._data[bins]
 
-    def fingerprint(self, preset: str) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """Return plain data that must be the same for a search to go on."""
-        options = {
-            name: getattr(self.options, name)
-            for name in ("target", *TUNE_OPTIONS)
-            if name not in _FREE_OPTIONS
-        }
-        X = self.encoding(preset_values(preset, self.task)["bins"]).X
         folds = [rows for fold in self.folds for rows in fold]
         return {
-            "preset": preset,
-            "n_members": self.n_members,
-            "options": options,
-            "rows": len(self.rows),
-            "data": checksum_arrays(X, self.y, self.weights, *folds),
+            "options": {
+                name: getattr(self.options, name) for name in TUNE_OPTIONS if name not in _FREE_OPTIONS
+            },
+            "first trial": self.first,
+            "rows": len(self.y),
+            "data": checksum_arrays(self.data(self.options.bins).X, self.y, self.weights, *folds),
         }
 
     def loss(self, outputs: Array, rows: Indices | None = None) -> float:
@@ -351,80 +317,54 @@ class _Search:
         outputs: Array = np.concatenate([1 - P, P]).T if len(P) == 1 else P.T
         return outputs
 
-    def make_ensemble(self, values: Mapping[str, Any], on_epoch: Callable[[EpochRecord], bool]) -> Any:
+    def make_ensemble(self, values: Mapping[str, Any], callback: HistoryCallback) -> Any:
         """Return the ensemble of a trial, to be fitted."""
         options = replace(self.options, **as_options(values))
-        fewest = min(len(fold.train) for fold in self.folds)
-        parameters = network_parameters(options, self.task, fewest, on_epoch)
-        sizes = layer_sizes(self.table, self.encoding(options.bins).X.shape[1], options.hidden)
+        data = self.data(options.bins)
+        parameters = network_parameters(options, self.task, data.rows, callback)
+        sizes = layer_sizes(self.table, data.X.shape[1], options.hidden)
         # The networks of a trial share a program.
-        work = Workload(sizes, fewest, parameters["batch_size"], options.epochs * self.n_members)
+        work = Workload(sizes, data.rows, parameters["batch_size"], options.epochs * options.n_members)
         parameters["engine"] = choose_engine(
             options.engine, work, device=options.device, precision=options.precision
         )
         network = make_network(self.task, **parameters, early_stopping=True, scoring="loss", tol=0.0)
         ensemble = MLPEnsembleClassifier if self.task == "classification" else MLPEnsembleRegressor
-        return ensemble(network, self.n_members)
+        return ensemble(network, options.n_members)
 
 
-_FREE_OPTIONS = {"memory", "test", "engine", "device", "precision"}
-"""Options that may differ where a search goes on; of the test rows no trial knows."""
-
-
-def _make_folds(
-    table: TrainingTable, rows: Indices, y: Array, options: TrainOptions, n_members: int
-) -> Sequence[Fold]:
-    """Return the folds of the members, as positions in rows: of whole groups, or of the latest rows."""
-    if table.groups is None and table.times is None:
-        return member_folds(
-            n_members, len(rows), y if table.target.task == "classification" else None, options.seed
-        )
-    folds = list[Fold]()
-    for number in range(n_members):
-        train, held_out = hold_out(table, rows, VALIDATION_FRACTION, options.seed + number)
-        check_classes(table.target, Split(train, held_out, held_out[:0]), options)
-        folds.append(Fold(np.searchsorted(rows, np.sort(train)), np.searchsorted(rows, held_out)))
-    return folds
-
-
-def search(
+def _search(
     source: tuple[Path, ...] | pd.DataFrame | None,
     options: TrainOptions,
     limits: Limits,
     observer: Observer,
-    *,
     folder: Path | None,
-    preset: str,
-    n_members: int | None,
 ) -> TuningResult:
-    """Search with checked options; see ``tune``."""
     memory = None if options.memory is None else parse_memory(options.memory)
-    with prepare(source, options, memory, observer) as prepared:
-        table, split, data = prepared
+    with prepare(source, options, memory, observer) as (table, split, data, resolved):
         if data.y is None:
             raise DataError(
                 "the table is larger than the memory, and tune reads no table in parts: give more `memory`, "
                 "or tune on a part of the rows"
             )
-        n_rows = len(split.train) + len(split.validation)
-        n_members = n_members or max(1, min(PRESETS[preset].n_members, n_rows // _ROWS_PER_MEMBER))
-        shared = _Search(table, split, options, n_members)
-        store = TrialStore(folder, shared.fingerprint(preset))
+        shared = _Search(table, split, resolved)
+        store = TrialStore(folder, shared.fingerprint())
         with observer.watch_tuning(limits.end - limits.start, limits.n_trials):
-            interrupted = _run_trials(shared, store, limits, observer, preset)
-        return _make_result(shared, store, prepared, source, interrupted=interrupted)
+            interrupted = _run_trials(shared, store, limits, observer)
+        has_files = not isinstance(source, pd.DataFrame) and options.sql is None
+        return _make_result(shared, store, source or () if has_files else None, interrupted=interrupted)
 
 
-def _run_trials(shared: _Search, store: TrialStore, limits: Limits, observer: Observer, preset: str) -> bool:
+def _run_trials(shared: _Search, store: TrialStore, limits: Limits, observer: Observer) -> bool:
     """Run trials until a limit; return whether Ctrl-C ended them before."""
-    study, space = _resume_study(store, shared, preset), distributions(preset, shared.task)
+    study, space = _resume_study(store, shared), distributions(shared.first)
     try:
         while len(store.trials) < limits.n_trials and (limits.time_left > 0 or not store.complete):
             number = len(store.trials)
             # With a seed for each trial, a search that goes on proposes what it would have without a break.
             study.sampler = _make_sampler(shared.options.seed, number)
             if not number:
-                study.enqueue_trial(preset_values(preset, shared.task))
+                study.enqueue_trial(shared.first)
             _run_trial(shared, store, study.ask(space), limits, observer)
             observer.on_trial(store.trials)
     except _StopSearch:
@@ -443,7 +383,7 @@ def _make_sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
     return TPESampler(n_startup_trials=_RANDOM_TRIALS, seed=int(state[0]))
 
 
-def _resume_study(store: TrialStore, shared: _Search, preset: str) -> optuna.Study:
+def _resume_study(store: TrialStore, shared: _Search) -> optuna.Study:
     """Return a study in memory with the trials so far."""
     import optuna
 
@@ -455,7 +395,7 @@ def _resume_study(store: TrialStore, shared: _Search, preset: str) -> optuna.Stu
             state=_study_state(trial.state),
             value=trial.loss,
             params=trial.values,
-            distributions=distributions(preset, shared.task),
+            distributions=distributions(shared.first),
             intermediate_values=dict(enumerate(np.minimum.accumulate(trial.curve).tolist(), start=1)),
         )
         study.add_trial(past)
@@ -475,64 +415,35 @@ def _quiet_optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-class _TrialRun:
-    """A trial while its networks train.
+class _TrialCallback(HistoryCallback):
+    """A callback that prunes a trial, or ends it where the time is over.
 
     Args:
         shared: what all trials share.
         asked: Optuna's trial.
-        limits: when the search ends; the first trial ends early then, all others do not count.
+        limits: when the search ends.
         observer: called after each epoch.
-        is_first: whether no trial is complete yet.
     """
 
-    def __init__(
-        self, shared: _Search, asked: optuna.Trial, limits: Limits, observer: Observer, *, is_first: bool
-    ) -> None:
-        self.shared, self.asked, self.limits, self.is_first = shared, asked, limits, is_first
-        self.start, self.epochs, self.members = monotonic(), 0, 0
+    def __init__(self, shared: _Search, asked: optuna.Trial, limits: Limits, observer: Observer) -> None:
+        super().__init__([], observer.on_epoch)
+        self.shared, self.asked, self.limits = shared, asked, limits
         self.curve = list[float]()
-        self._show = history_callback([], observer.on_epoch)
-        self._X, self._held_out = shared.encoding(asked.params["bins"]).X, shared.folds[0].held_out
+        self._held_out = shared.folds[0].held_out
+        self._X_val = shared.data(asked.params["bins"]).X[self._held_out]
 
-    def fit(self) -> Any:
-        """Return the fitted ensemble.
+    def __call__(self, record: EpochRecord) -> bool:
+        """Note the loss.
 
         Raises:
             _Pruned: the trial is worse than the median.
-            _StopSearch: the time was over before it ended.
-            DivergedError: a loss stopped being finite.
+            _StopSearch: the time is over, and this is not the first trial.
         """
-
-        def on_epoch(record: EpochRecord) -> bool:
-            # A function, as scikit-learn's clone would copy a method with all that it belongs to.
-            return self._on_epoch(record)
-
-        ensemble = self.shared.make_ensemble(self.asked.params, on_epoch)
-        if self.is_first and self.limits.end < math.inf:
-            # It is the result if no other ends: its networks share the time.
-            ensemble.set_params(time_limit=max(self.limits.time_left, _TINY))
-        with translate_errors(self.shared.options):
-            ensemble.fit(self._X, self.shared.y, self.shared.weights, folds=self.shared.folds)
-        # Callbacks are functions of this process: they cannot be saved.
-        for network in (ensemble.estimator, *ensemble.members_):
-            network.set_params(callbacks=None)
-        return ensemble.set_params(time_limit=None)
-
-    def end(self, state: State, loss: float | None = None) -> Trial:
-        """Tell Optuna how the trial ended, and return its record."""
-        self.asked.study.tell(self.asked, loss, state=_study_state(state))
-        seconds, values = monotonic() - self.start, dict(self.asked.params)
-        return Trial(self.asked.number, state, loss, seconds, self.epochs, values, tuple(self.curve))
-
-    def _on_epoch(self, record: EpochRecord) -> bool:
-        self._show(record)
-        self.members += record.number == 1
-        self.epochs += 1
-        if not self.is_first and self.limits.time_left <= 0:
+        super().__call__(record)
+        if self.asked.number and self.limits.time_left <= 0:
             raise _StopSearch
-        if self.members == 1:
-            outputs = self.shared.outputs(record.network, self._X[self._held_out])
+        if self.member == 1:
+            outputs = self.shared.outputs(record.network, self._X_val)
             self.curve.append(self.shared.loss(outputs, self._held_out))
             self.asked.report(min(self.curve), record.number)
             if self.asked.should_prune():
@@ -550,24 +461,46 @@ def _run_trial(
         KeyboardInterrupt: Ctrl-C came; of the first trial the networks so far are kept.
         DivergedError: the first trial diverged.
     """
-    run = _TrialRun(shared, asked, limits, observer, is_first=not store.complete)
+    start, is_first = monotonic(), not asked.number
+    callback = _TrialCallback(shared, asked, limits, observer)
+
+    def end(state: State, loss: float | None = None) -> Trial:
+        asked.study.tell(asked, loss, state=_study_state(state))
+        seconds, history = monotonic() - start, callback.history
+        return Trial(asked.number, state, loss, seconds, dict(asked.params), history, tuple(callback.curve))
+
     try:
-        ensemble = run.fit()
+        ensemble = _fit(shared, asked.params, callback, limits.time_left if is_first else math.inf)
     except _Pruned:
-        store.add(run.end("pruned"))
+        store.add(end("pruned"))
         return
     except DivergedError:
-        if run.is_first:
+        if is_first:
             raise
-        store.add(run.end("diverged"))
+        store.add(end("diverged"))
         return
-    interrupted = any(member.interrupted_ for member in ensemble.members_)
-    if not interrupted or run.is_first:
-        # One that was cut short would stay the worse for it where the search goes on: it is not saved.
-        whole = not interrupted and (limits.time_left > 0 or not run.is_first)
-        store.add(run.end("complete", shared.loss(ensemble.out_of_fold_)), ensemble, save=whole)
-    if interrupted:
+    if ensemble.interrupted_ and not (is_first and callback.history):
         raise KeyboardInterrupt
+    # One that was cut short would stay the worse for it where the search goes on: it is not saved.
+    whole = not ensemble.interrupted_ and (limits.time_left > 0 or not is_first)
+    store.add(end("complete", shared.loss(ensemble.out_of_fold_)), ensemble, save=whole)
+    if ensemble.interrupted_:
+        raise KeyboardInterrupt
+
+
+def _fit(shared: _Search, values: Mapping[str, Any], callback: _TrialCallback, seconds: float) -> Any:
+    """Return the fitted ensemble of a trial; its networks share the seconds, if they are finite."""
+    ensemble, data = shared.make_ensemble(values, callback), shared.data(values["bins"])
+    if seconds < math.inf:
+        ensemble.set_params(time_limit=max(seconds, _TINY))
+    with translate_errors(shared.options):
+        ensemble.fit(data.X, shared.y, shared.weights, folds=shared.folds)
+    members = members_of(ensemble)
+    # Ctrl-C may come between the epochs of a network and its end.
+    callback.history[:] = [epoch for epoch in callback.history if epoch.member <= len(members)]
+    append_last_epoch(callback.history, members[-1])
+    # Callbacks belong to this process: they cannot be saved.
+    return ensemble.set_params(estimator__callbacks=None, time_limit=None)
 
 
 def _study_state(state: State) -> optuna.trial.TrialState:
@@ -615,34 +548,35 @@ def select_trials(
 
 
 def _make_result(
-    shared: _Search,
-    store: TrialStore,
-    prepared: TrainingInput,
-    source: tuple[Path, ...] | pd.DataFrame | None,
-    *,
-    interrupted: bool,
+    shared: _Search, store: TrialStore, files: tuple[Path, ...] | None, *, interrupted: bool
 ) -> TuningResult:
     best = store.complete[0]
-    options = replace(shared.options, **as_options(best.values))
     # The networks of an ensemble read the same features.
-    bins = {trial.values["bins"] for trial in store.complete}
-    chosen, loss, n_bins = min(
-        (
-            (*select_trials(_outputs(store, each), shared.loss), each)
-            for each in bins
-        ),
-        key=lambda choice: choice[1],
-    )  # fmt: skip
+    choices = {
+        bins: select_trials(_outputs(store, bins), shared.loss)
+        for bins in dict.fromkeys(trial.values["bins"] for trial in store.complete)
+    }
+    bins = min(choices, key=lambda each: choices[each][1])
+    chosen, loss = choices[bins]
     network = merge_ensembles([store.ensembles[number] for number in chosen])
     del network.out_of_fold_
+    network.interrupted_ = interrupted
     if shared.task == "classification":
-        # It was trained on indices: scikit-learn refuses fractions as labels.
-        network.relabel(shared.table.classes)
+        # They were trained on indices: scikit-learn refuses fractions as labels.
+        for member in network.members_:
+            member.relabel(shared.table.classes)
+        network.classes_ = network.members_[0].classes_
     last = network if shared.scaler is None else wrap_target_scaler(network, shared.scaler)
-    pipeline = Pipeline([*shared.encoding(n_bins).columns.steps, ("network", last)])
-    has_files = not isinstance(source, pd.DataFrame) and shared.options.sql is None
-    files = source or () if has_files else None
-    training = TrainingResult(prepared.table, prepared.split, options, files, pipeline, [])
+    pipeline = Pipeline([*shared.data(bins).columns.steps, ("network", last)])
+    options = replace(
+        shared.options, **as_options(store.trials[chosen[0]].values), members=len(network.members_)
+    )
+    history = [
+        replace(epoch, member=epoch.member + i * shared.options.n_members)
+        for i, number in enumerate(chosen)
+        for epoch in store.trials[number].history
+    ]
+    training = TrainingResult(shared.table, shared.split, options, files, pipeline, history)
     return TuningResult(store.table(), as_options(best.values), chosen, loss, training, interrupted)
 
 

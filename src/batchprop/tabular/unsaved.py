@@ -19,7 +19,7 @@ from batchprop.tabular.persistence import write_json
 from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.resume import has_checkpoints
 
-WEIGHTS, REASON, REFUSED = "weights.safetensors", "reason.txt", "refused-model.skops"
+REASON, REFUSED = "reason.txt", "refused-model.skops"
 
 
 @contextmanager
@@ -97,15 +97,16 @@ def _keep(result: TrainingResult, out: Path, error: Exception) -> Path | None:
 
 
 def _write_network(result: TrainingResult, folder: Path) -> None:
-    """Write the weights; as NumPy's arrays where safetensors cannot."""
-    try:
-        save_weights(result.network, folder / WEIGHTS)
-    except BatchpropError:
-        network = result.network
-        layers = enumerate(zip(network.coefs_, network.intercepts_, strict=True))
-        arrays = {f"layers.{k}.{name}": a for k, (W, b) in layers for name, a in (("W", W.T), ("b", b))}
-        with create_file(folder / "weights.npz") as file:
-            np.savez(file, **arrays)
+    """Write the weights of each network; as NumPy's arrays where safetensors cannot."""
+    for number, network in enumerate(result.members, start=1):
+        of = f"-{number}" if len(result.members) > 1 else ""
+        try:
+            save_weights(network, folder / f"weights{of}.safetensors")
+        except BatchpropError:
+            layers = enumerate(zip(network.coefs_, network.intercepts_, strict=True))
+            arrays = {f"layers.{k}.{name}": a for k, (W, b) in layers for name, a in (("W", W.T), ("b", b))}
+            with create_file(folder / f"weights{of}.npz") as file:
+                np.savez(file, **arrays)
 
 
 def _dump(result: TrainingResult, path: Path) -> None:
