@@ -60,19 +60,23 @@ def _show_search(console: Console, result: TuningResult) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
     losses = result.trials["loss"]
     words = [
-        f"--{name.replace('_', '-')} {format_text(value)}" for name, value in result.best_parameters.items()
+        f"--{name.replace('_', '-')} {_format_value(value)}" for name, value in result.best_parameters.items()
     ]
-    numbers = ", ".join(map(str, result.chosen))
+    chosen = f"trial{'s' * (len(result.chosen) > 1)} {', '.join(map(str, result.chosen))}"
     console.print(
         "",
         f"{'Interrupted after' if result.interrupted else 'Made'} {len(losses)} trials: {counts}.",
         f"The preset has a loss of {format_score(losses.iloc[0])}, "
         f"the best trial {format_score(losses.min())}: {' '.join(words)}",
-        f"The ensemble of the trials {numbers} has {format_score(result.loss)}.",
+        f"Kept: {chosen}, with a loss of {format_score(result.loss)}.",
         "",
         sep="\n",
         soft_wrap=True,
     )
+
+
+def _format_value(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else format_text(value)
 
 
 def _write_trials(result: TuningResult, folder: Path, out: Path) -> None:

@@ -349,6 +349,8 @@ def _search(
             )
         shared = _Search(table, split, resolved)
         store = TrialStore(folder, shared.fingerprint())
+        if store.trials:
+            observer.on_note(f"Going on after {len(store.trials):,} trials, from {folder}")
         with observer.watch_tuning(limits.end - limits.start, limits.n_trials):
             interrupted = _run_trials(shared, store, limits, observer)
         has_files = not isinstance(source, pd.DataFrame) and options.sql is None
