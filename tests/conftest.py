@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+from batchprop.tabular.presets import PRESETS
 from tests.browsers import chromium
+from tests.presets import BALANCED, PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +36,8 @@ QUICK_TO_COMPILE = (
     "--xla_cpu_parallel_codegen_split_count=1",
 )
 os.environ["XLA_FLAGS"] = " ".join([*QUICK_TO_COMPILE, os.environ.get("XLA_FLAGS", "")]).rstrip()
+
+PRESETS["balanced"] = PLAIN
 
 # Background jobs of a shell ignore SIGINT, and nohup ignores SIGHUP; child processes would inherit that. They
 # do not inherit handlers, and start with the default action.
@@ -87,6 +91,12 @@ def no_figure_stays() -> Iterator[None]:
     yield
     if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
         pyplot.close("all")
+
+
+@pytest.fixture
+def four_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default preset, for the duration of one test."""
+    monkeypatch.setitem(PRESETS, "balanced", BALANCED)
 
 
 @pytest.fixture

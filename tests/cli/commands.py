@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from batchprop.cli.app import app
 from batchprop.tabular import model_files
+from tests.presets import AS_DEFAULT
 
 QUICK = ("--hidden", "8", "--epochs", "3", "--batch-size", "16")
 FILES = [
@@ -22,7 +23,7 @@ FILES = [
     "settings.json",
     "test-predictions.csv",
 ]
-START = "from batchprop.cli import main; main()"
+START = f"{AS_DEFAULT}; from batchprop.cli import main; main()"
 WITHOUT_JAX = f"import sys; sys.modules['jax'] = None; {START}"
 SOURCES = Path(__file__).parents[2] / "src"
 

@@ -108,7 +108,7 @@ def test_model_beside_the_checkpoints_of_its_training_is_done(rows, folder, monk
 
 def test_resumed_training_replaces_no_file_of_others(rows, folder, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("batchprop.tabular.fit.history_callback", interrupting(after=2))
+        patch.setattr("batchprop.tabular.fit.HistoryCallback", interrupting(after=2))
         assert CliRunner().invoke(app, [*rows, "--out", "m"]).exit_code == 130
     (folder / "m" / "notes.txt").write_text("of somebody")
     said = run(*rows, "--out", "m", "--resume", code=1).stderr
@@ -209,7 +209,7 @@ def test_ctrl_c_keeps_the_model_and_the_checkpoint_and_prints_how_to_go_on(rows,
     rows = ["train", "my t.parquet", *rows[2:], *more, "--memory", "1GB"]
     run(*rows, "--out", "whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("batchprop.tabular.fit.history_callback", interrupting(after=2))
+        patch.setattr("batchprop.tabular.fit.HistoryCallback", interrupting(after=2))
         first = CliRunner().invoke(app, [*rows, "--out", "my m"])
     assert first.exit_code == 130
     assert "Saved as far as it was trained in my m" in first.stdout
@@ -223,10 +223,10 @@ def test_ctrl_c_keeps_the_model_and_the_checkpoint_and_prints_how_to_go_on(rows,
 
 
 def interrupting(after):
-    from batchprop.tabular.history import history_callback
+    from batchprop.tabular.history import HistoryCallback
 
     def made(history, show):
-        go_on = history_callback(history, show)
+        go_on = HistoryCallback(history, show)
 
         def on_epoch(record):
             go_on(record)
@@ -234,6 +234,7 @@ def interrupting(after):
                 os.kill(os.getpid(), signal.SIGINT)
             return False
 
+        go_on.on_fit_begin(None, resumed=False)
         return on_epoch
 
     return made

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from tests.cli import forks
+from tests.presets import AS_DEFAULT
 
 KILLS = os.environ.get("BATCHPROP_KILLS", "")
 ALL = KILLS != ""
@@ -28,6 +29,7 @@ ENGINES = ("numpy", "jax") if ALL else ("numpy",)
 START = f"""
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from tests.cli.kills import drive
+{AS_DEFAULT}
 drive(sys.argv[1])
 """
 TRAIN = ("train", "t.csv", "--target", "kind", "--out", "m", "--hidden", "2", "--epochs", "2")

@@ -15,10 +15,12 @@ import pytest
 
 from tests.cli import forks
 from tests.cli.test_kills import ALL
+from tests.presets import AS_DEFAULT
 
 START = f"""
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from tests.cli.plants import drive
+{AS_DEFAULT}
 drive(sys.argv[1])
 """
 QUICK = ("--hidden", "2", "--epochs", "1", "--engine", "numpy")

@@ -193,7 +193,7 @@ def test_name_with_glyphs_missing_from_the_font_gives_no_warnings(folder):
 def test_learning_curve_starts_at_the_first_epoch():
     for epochs in (1, 2, 100):
         history = [EpochSummary(n + 1, 1 / (n + 1), None, 0.1, 10, 0.1) for n in range(epochs)]
-        left, right = curve_figure(history, epochs, "t").axes[0].get_xlim()
+        left, right = curve_figure(history, [epochs], "t").axes[0].get_xlim()
         assert 0 < left <= 1
         assert epochs <= right < epochs + 1
 

@@ -12,7 +12,7 @@ from sklearn.model_selection import cross_val_score
 
 import batchprop as bp
 from batchprop.errors import BatchpropError, DataError, InputError, ParameterError, UnseenValueWarning
-from batchprop.tabular.estimators import PRESETS
+from batchprop.tabular.presets import PRESETS
 from tests.estimators.tables import with_checks
 
 BRIEF: dict[str, Any] = {
@@ -67,6 +67,7 @@ def test_answers_of_a_large_offset_keep_their_digits():
     assert np.isnan(reg.out_of_fold_).sum() == len(price) - len(reg.held_out_errors_) > 0
 
 
+@pytest.mark.usefixtures("four_networks")
 def test_the_ensemble_averages_as_many_networks_as_the_preset_says_and_fewer_on_few_rows():
     table, _, label = houses()
     brief = {**BRIEF, "max_iter": 1, "hidden_layer_sizes": (2,)}

@@ -311,7 +311,7 @@ def test_validation_and_scores_heed_the_weights(task, source, tmp_path):
                 result.pipeline[:-1].transform(features)
             )
             wanted = np.average(off**2, weights=w) / 2
-        assert result.best.validation_loss == pytest.approx(wanted, rel=1e-4)
+        assert result.best_epochs[0].validation_loss == pytest.approx(wanted, rel=1e-4)
 
 
 def class_counts(result: Any, frame: pd.DataFrame) -> dict[str, int]:

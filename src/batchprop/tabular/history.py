@@ -133,7 +133,7 @@ def append_last_epoch(history: History, network: Any) -> None:
         ... )
         >>> append_last_epoch(history, network)
         >>> history[1]
-        EpochSummary(epoch=2, loss=0.5, validation_loss=0.6, learning_rate=0.1, rows=100, seconds=2.0)
+        EpochSummary(epoch=2, loss=0.5, validation_loss=0.6, learning_rate=0.1, rows=100, seconds=2.0, member=1)
     """
     # An epoch that diverged has no loss.
     if not history or history[-1].epoch >= network.n_iter_ or math.isnan(network.loss_curve_[-1]):

@@ -35,7 +35,7 @@ def write_model(result: TrainingResult, folder: Path, out: Path) -> None:
     Raises:
         WriteError: the operating system reports an error.
     """
-    info, best = result.info(), [epoch.epoch for epoch in result.best]
+    info, best = result.info(), [epoch.epoch for epoch in result.best_epochs]
     writers: dict[str, Callable[[Path], None]] = {
         MODEL: lambda path: save_pipeline(reset_engine(result.pipeline), path, out / MODEL),
         HISTORY: lambda path: write_history(result.history, path),

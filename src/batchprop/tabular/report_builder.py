@@ -152,7 +152,7 @@ def _format_baseline(scores: Scores, name: str) -> str:
 
 
 def _curve(result: TrainingResult) -> Section:
-    split, best = result.split, [epoch.epoch for epoch in result.best]
+    split, best = result.split, [epoch.epoch for epoch in result.best_epochs]
     step = "iteration" if result.options.solver == "lbfgs" else "epoch"
     figure = curve_figure(result.history, best, size=(7, 3.6), step=step)
     rows = _rows(len(split.train), "training row")

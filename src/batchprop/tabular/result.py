@@ -88,7 +88,7 @@ class TrainingResult:
         return str(device.platform) if same else f"{device.platform} ({device.device_kind})"
 
     @property
-    def best(self) -> list[EpochSummary]:
+    def best_epochs(self) -> list[EpochSummary]:
         """The epoch whose weights were kept, of each network."""
         # Epochs count from 1.
         return [
@@ -179,7 +179,7 @@ class TrainingResult:
         """Return the content of settings.json."""
         table, target, scores = self.table, self.table.target, self.cross_validation
         classes = {"classes": _plain(self.pipeline.classes_)} if target.task == "classification" else {}
-        best = [epoch.epoch for epoch in self.best]
+        best = [epoch.epoch for epoch in self.best_epochs]
         return {
             "format": FORMAT,
             "versions": self.versions,

@@ -256,7 +256,7 @@ def end_reason(result: TrainingResult) -> tuple[str, str]:
     engine = "NumPy" if result.device is None else f"JAX on {result.device}"
     ended = f", {seconds} with {engine}."
     if len(result.members) == 1 and result.options.n_members == 1:
-        best = result.best[0]
+        best = result.best_epochs[0]
         loss = "" if best.validation_loss is None else f", validation loss {_figure(best)}"
         return f"{_why_ended(result)}{ended}", f"Kept the weights of epoch {best.epoch}{loss}."
     networks = epochs_of(result.history)
@@ -265,7 +265,7 @@ def end_reason(result: TrainingResult) -> tuple[str, str]:
     lengths = f"{fewest}{count_epochs(max(counts))}"
     of = f" of {result.options.n_members}" if len(networks) < result.options.n_members else ""
     start = "Interrupted: trained" if result.interrupted else "Trained"
-    each = ", ".join(f"{best.epoch} ({_figure(best)})" for best in result.best)
+    each = ", ".join(f"{best.epoch} ({_figure(best)})" for best in result.best_epochs)
     return (
         f"{start} {len(networks)}{of} networks for {lengths}{ended}",
         f"Kept the weights of epochs {each}, each with its validation loss.",
@@ -278,7 +278,7 @@ def _figure(best: EpochSummary) -> str:
 
 def _why_ended(result: TrainingResult) -> str:
     """Describe why the training of one network ended."""
-    options, last, best = result.options, result.history[-1], result.best[0]
+    options, last, best = result.options, result.history[-1], result.best_epochs[0]
     if result.interrupted:
         return f"Interrupted after epoch {last.epoch}"
     if math.isnan(result.network.loss_curve_[-1]):
