@@ -317,9 +317,11 @@ class _Search:
         outputs: Array = np.concatenate([1 - P, P]).T if len(P) == 1 else P.T
         return outputs
 
-    def make_ensemble(self, values: Mapping[str, Any], callback: HistoryCallback) -> Any:
+    def make_ensemble(self, number: int, values: Mapping[str, Any], callback: HistoryCallback) -> Any:
         """Return the ensemble of a trial, to be fitted."""
-        options = replace(self.options, **as_options(values))
+        # Networks of the same first weights would be too much alike to gain by their mean.
+        seed = (self.options.seed + number * self.options.n_members) % 2**32
+        options = replace(self.options, **as_options(values), seed=seed)
         data = self.data(options.bins)
         parameters = network_parameters(options, self.task, data.rows, callback)
         sizes = layer_sizes(self.table, data.X.shape[1], options.hidden)
@@ -472,7 +474,7 @@ def _run_trial(
         return Trial(asked.number, state, loss, seconds, dict(asked.params), history, tuple(callback.curve))
 
     try:
-        ensemble = _fit(shared, asked.params, callback, limits.time_left if is_first else math.inf)
+        ensemble = _fit(shared, callback, limits.time_left if is_first else math.inf)
     except _Pruned:
         store.add(end("pruned"))
         return
@@ -490,9 +492,10 @@ def _run_trial(
         raise KeyboardInterrupt
 
 
-def _fit(shared: _Search, values: Mapping[str, Any], callback: _TrialCallback, seconds: float) -> Any:
+def _fit(shared: _Search, callback: _TrialCallback, seconds: float) -> Any:
     """Return the fitted ensemble of a trial; its networks share the seconds, if they are finite."""
-    ensemble, data = shared.make_ensemble(values, callback), shared.data(values["bins"])
+    number, values = callback.asked.number, callback.asked.params
+    ensemble, data = shared.make_ensemble(number, values, callback), shared.data(values["bins"])
     if seconds < math.inf:
         ensemble.set_params(time_limit=max(seconds, _TINY))
     with translate_errors(shared.options):
@@ -562,17 +565,18 @@ def _make_result(
     chosen, loss = choices[bins]
     network = merge_ensembles([store.ensembles[number] for number in chosen])
     del network.out_of_fold_
-    network.interrupted_ = interrupted
+    members = network.members_
     if shared.task == "classification":
         # They were trained on indices: scikit-learn refuses fractions as labels.
-        for member in network.members_:
+        for member in members:
             member.relabel(shared.table.classes)
-        network.classes_ = network.members_[0].classes_
+        network.classes_ = members[0].classes_
+    if len(members) == 1:
+        network = members[0]
+    network.interrupted_ = interrupted
     last = network if shared.scaler is None else wrap_target_scaler(network, shared.scaler)
     pipeline = Pipeline([*shared.data(bins).columns.steps, ("network", last)])
-    options = replace(
-        shared.options, **as_options(store.trials[chosen[0]].values), members=len(network.members_)
-    )
+    options = replace(shared.options, **as_options(store.trials[chosen[0]].values), members=len(members))
     history = [
         replace(epoch, member=epoch.member + i * shared.options.n_members)
         for i, number in enumerate(chosen)
