@@ -15,7 +15,7 @@ import batchprop as bp
 from batchprop.errors import BatchpropError, CheckpointError, ParameterError
 from batchprop.tabular import Observer, tuning
 from batchprop.tabular.options import make_options
-from batchprop.tabular.search_space import SPACE, Choice, values_of
+from batchprop.tabular.search_space import SPACE, Choice, Range, values_of
 from batchprop.tabular.trials import TrialStore
 from batchprop.tabular.tuning import select_trials, tune
 
@@ -25,7 +25,7 @@ CLASSES = ROWS.assign(
     y=np.where(ROWS["x"] + (ROWS["word"] == "a") + RNG.normal(size=90) / 3 > 0.5, "hi", "lo")
 )
 NUMBERS = ROWS.assign(y=100 * ROWS["x"] + 50 * (ROWS["word"] == "a") + 40 * RNG.normal(size=90))
-SMALL: dict[str, Any] = {"target": "y", "members": 2, "epochs": 6, "engine": "numpy"}
+SMALL: dict[str, Any] = {"target": "y", "preset": "fast", "members": 2, "epochs": 6, "engine": "numpy"}
 TIMES = ["seconds"]
 
 
@@ -66,8 +66,8 @@ def test_a_killed_search_goes_on_as_if_nothing_had_been(searched, tmp_path) -> N
 
 def test_the_first_trial_is_the_preset_and_no_result_is_worse(searched) -> None:
     result, trials = searched
-    assert trials[0].values == values_of(make_options(), "classification")
-    reference = bp.TabularClassifier(n_members=2, max_iter=6, engine="numpy")
+    assert trials[0].values == values_of(make_options(preset="fast"), "classification")
+    reference = bp.TabularClassifier("fast", n_members=2, max_iter=6, engine="numpy")
     # It encodes and divides the rows in the same way: those that are not for the test.
     rows = np.asarray(result.training.split.train)
     reference.fit(ROWS.iloc[rows], CLASSES["y"].iloc[rows])
@@ -100,8 +100,10 @@ def test_a_trial_is_pruned_where_its_first_network_is_worse_than_the_median(monk
 
 
 def test_the_ensemble_answers_with_the_mean_of_its_trials(monkeypatch, tmp_path) -> None:
-    monkeypatch.setitem(SPACE, "bins", Choice((16,)))
-    result = tune(NUMBERS, n_trials=4, folder=tmp_path, **SMALL)
+    for name, values in {"bins": (16,), "batch_size": (32,), "hidden": ("256",)}.items():
+        monkeypatch.setitem(SPACE, name, Choice(values))
+    monkeypatch.setitem(SPACE, "learning_rate", Range(0.001, 0.002))
+    result = tune(NUMBERS, n_trials=4, folder=tmp_path, **SMALL | {"epochs": 40})
     assert len(result.chosen) > 1
     X = result.estimator[:-1].transform(ROWS)
     store = TrialStore(tmp_path, _fingerprint(tmp_path))
@@ -147,7 +149,7 @@ def test_numbers_compile_no_further_program(monkeypatch) -> None:
     from batchprop.engines.programs import PROGRAMS
 
     for name in ("hidden", "bins", "batch_size", "label_smoothing"):
-        first = values_of(make_options(), "classification")[name]
+        first = values_of(make_options(preset="fast"), "classification")[name]
         monkeypatch.setitem(SPACE, name, Choice((first,)))
     counts = list[int]()
 
