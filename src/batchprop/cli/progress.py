@@ -267,11 +267,12 @@ class _Bar:
         self.task = bar.add_task(
             "training", total=epochs * members, figures="starting", done=_position(1, 0, epochs, members)
         )
-        self.losses = ""
+        self.losses = self.ended = ""
 
     def __call__(self, history: History) -> None:
         last = history[-1]
         self.done, self.losses = count_done(last, self.epochs), _losses(history)
+        self.ended = _position(last.member, last.epoch, last.epoch, self.members)
         self.bar.update(
             self.task,
             completed=self.done,
@@ -285,7 +286,9 @@ class _Bar:
     def end(self) -> None:
         """Fill the bar where training ended, which may be early: no time is left."""
         if self.done:
-            self.bar.update(self.task, total=self.done, completed=self.done, figures=self.losses)
+            self.bar.update(
+                self.task, total=self.done, completed=self.done, done=self.ended, figures=self.losses
+            )
 
 
 def _position(member: int, epoch: int, epochs: int, members: int) -> str:
