@@ -62,7 +62,8 @@ from batchprop.tabular.search_space import SPACE, as_options, distributions, val
 from batchprop.tabular.train import as_folder, as_source
 from batchprop.tabular.training_input import prepare
 from batchprop.tabular.training_table import TrainingTable
-from batchprop.tabular.trials import State, Trial, TrialStore, lock_folder
+from batchprop.tabular.trial_store import TrialStore, lock_folder
+from batchprop.tabular.trials import State, Trial
 from batchprop.training import EpochRecord
 
 if TYPE_CHECKING:
