@@ -13,7 +13,6 @@ PLAIN = Preset(
 )
 
 AS_DEFAULT = (
-    "from batchprop.tabular.presets import PRESETS, Preset; "
-    f"PRESETS['balanced'] = Preset(**{PLAIN._asdict()!r})"
+    f"from batchprop.tabular.presets import PRESETS, Preset; PRESETS['balanced'] = Preset(*{tuple(PLAIN)!r})"
 )
 """The same for a process of its own."""

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from batchprop.influence import influence
     from batchprop.network import Network
     from batchprop.params import Layer
-    from batchprop.tabular import TabularClassifier, TabularRegressor
+    from batchprop.tabular import TabularClassifier, TabularRegressor, tune
 
 __version__ = "0.1.0"
 
@@ -73,6 +73,7 @@ __all__ = [
     "schedules",
     "tabular",
     "training",
+    "tune",
 ]
 
 _HOMES = {
@@ -88,6 +89,7 @@ _HOMES = {
     "backprop": "backprop",
     "check_gradient": "gradcheck",
     "influence": "influence",
+    "tune": "tabular",
 }
 """The module of each public name that is not itself a module."""
 

@@ -74,6 +74,23 @@ def test_bar_ends_where_training_stopped_and_compiling_is_no_pace():
     assert "left" not in bars[-1]
 
 
+def test_bar_of_several_networks_counts_the_epochs_of_all():
+    file = io.StringIO()
+    history = list[EpochSummary]()
+    with progress(Console(file=file, force_terminal=True, width=100), 10, 3) as show:
+        assert isinstance(show, _Bar)
+        # The first network ends early, after 4 of its 10 epochs.
+        for member, number in [(1, 1), (1, 2), (1, 3), (1, 4), (2, 1)]:
+            history.append(EpochSummary(number, 0.5, 0.6, 0.1, 1000, 1.0, member))
+            show(history)
+        show.bar.refresh()
+        assert show.bar.tasks[0].completed == 11
+        assert show.bar.tasks[0].total == 30
+    bars = [line for line in re.split(r"[\r\n]", file.getvalue()) if "epoch" in line]
+    assert any("network 2/3, epoch  1/10" in bar and "≤ 0:19 left" in bar for bar in bars)
+    assert "network 2/3, epoch 1/1" in bars[-1]
+
+
 def test_note_is_printed_on_its_own_lines_above_the_bar(origin, folder):
     data = flowers(folder / "flowers.csv")
     words = ("train", data, "--target", "species", "--epochs", "100000", "--patience", "1")

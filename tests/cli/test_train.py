@@ -430,7 +430,7 @@ def test_every_split_option_works_on_the_command_line(folder):
 @pytest.mark.pictures
 def test_report_shows_the_folds(folder):
     run("train", flowers(folder / "t.csv"), "--target", "species", *QUICK, "--folds", "2")
-    assert "2 networks, each trained without one fold" in (folder / "t-model" / "report.html").read_text()
+    assert "2 trainings, each without one fold" in (folder / "t-model" / "report.html").read_text()
 
 
 @pytest.mark.parametrize("case", MISUSE)

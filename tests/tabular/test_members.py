@@ -223,7 +223,7 @@ def test_time_limit_ends_the_training(monkeypatch, members):
     monkeypatch.setattr("batchprop.tabular.fit.monotonic", lambda: clock[0])
 
     class Clock(Observer):
-        def on_epoch(self, history: Any) -> None:
+        def on_epoch(self, history: Any) -> None:  # noqa: ARG002
             clock[0] += 1.0
 
     options = {"hidden": 4, "epochs": 50, "patience": 50, "members": members}

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import batchprop
-from batchprop.cli import examine, export, look, play, predict, train, walk
+from batchprop.cli import examine, export, look, play, predict, train, tune, walk
 from batchprop.cli.options import as_option_names
 from batchprop.cli.signals import exit_code, handle_signals, interruption_message
 from batchprop.cli.terminal import echo, printable
@@ -150,6 +150,7 @@ app = typer.Typer(
 )
 for _command, _epilog in (
     (train.train, train.EXAMPLES),
+    (tune.tune, tune.EXAMPLES),
     (predict.predict, predict.EXAMPLES),
     (examine.examine, examine.EXAMPLES),
     (export.export, export.EXAMPLES),

@@ -28,7 +28,7 @@ TABLES_HELP = (
 """What DATA may be, in the help."""
 
 # Options of commands that are not in the table, by their names in messages.
-_OWN = ("out", "force", "proba", "onnx", "image", "map", "keep", "number")
+_OWN = ("out", "force", "proba", "onnx", "image", "map", "keep", "number", "time_limit", "n_trials", "preset")
 
 
 def option(name: str, *, value: Any = inspect.Parameter.empty, **changes: Any) -> inspect.Parameter:

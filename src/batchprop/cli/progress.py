@@ -1,12 +1,14 @@
 """Progress of a training: a live bar in a terminal, plain lines elsewhere."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from time import monotonic
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn
+from rich.text import Text
 
 from batchprop.cli.console import show_data, show_network
 from batchprop.report.format import format_duration
@@ -14,6 +16,7 @@ from batchprop.tabular.history import History, count_done, seconds_left
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.training_table import TrainingTable
+from batchprop.tabular.trials import Trial
 
 PATIENCE = 2.0
 """Seconds after which a pass gets a bar."""
@@ -31,12 +34,20 @@ class ProgressDisplay(Protocol):
         """Show the share of the current epoch read so far, from 0 to 1."""
 
 
+class SearchDisplay(ProgressDisplay, Protocol):
+    """A display of the trials of a search."""
+
+    def end_trial(self, trials: Sequence[Trial]) -> None:
+        """Show the last trial."""
+
+
 class ConsoleObserver(Observer):
     """An observer that prints what a training reports."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self._display: ProgressDisplay | None = None
+        self._search: SearchDisplay | None = None
 
     def on_note(self, text: str) -> None:
         """Print a note."""
@@ -64,6 +75,18 @@ class ConsoleObserver(Observer):
     def watch_training(self, epochs: int, members: int) -> Iterator[None]:
         """Show a bar, or lines."""
         with progress(self.console, epochs, members) as self._display:
+            yield
+
+    def on_trial(self, trials: Sequence[Trial]) -> None:
+        """Show the last trial of a search."""
+        if self._search is not None:
+            self._search.end_trial(trials)
+
+    @contextmanager
+    def watch_tuning(self, seconds: float, n_trials: float) -> Iterator[None]:
+        """Show a bar, or lines."""
+        with search_progress(self.console, seconds, n_trials) as self._search:
+            self._display = self._search
             yield
 
     @contextmanager
@@ -161,6 +184,81 @@ def slow_pass_progress(console: Console, what: str, rows: int) -> Iterator[Calla
         yield read
 
 
+@contextmanager
+def search_progress(console: Console, seconds: float, n_trials: float) -> Iterator[SearchDisplay]:
+    """Yield a display of trials: a bar if the console is a terminal, else a line for each.
+
+    Args:
+        console: the console.
+        seconds: how long the search may take; may be infinite.
+        n_trials: the number of trials; may be infinite.
+    """
+    if not console.is_terminal:
+        yield _TrialLines(console)
+        return
+    bar = Progress(
+        TextColumn("{task.fields[figures]}"),
+        BarColumn(bar_width=None),
+        _TimeLeft(),
+        console=console,
+        expand=True,
+    )
+    with bar:
+        yield _TrialBar(bar, seconds, n_trials)
+
+
+class _TimeLeft(ProgressColumn):
+    """How long a search may still take, by the clock: an epoch may take longer than a second."""
+
+    def render(self, task: Task) -> Text:
+        left = task.fields["end"] - monotonic()
+        return Text("" if left == math.inf else f"{format_duration(max(left, 0.0))} left")
+
+
+class _TrialBar:
+    """A live bar of the share of the time, or of the trials, whichever is closer to its end."""
+
+    def __init__(self, bar: Progress, seconds: float, n_trials: float) -> None:
+        self.bar, self.seconds, self.n_trials, self.done = bar, seconds, n_trials, 0
+        self.start = monotonic()
+        self.task = bar.add_task("search", total=1.0, figures="trial 0", end=self.start + seconds)
+
+    def __call__(self, history: History) -> None:  # noqa: ARG002 that of one network
+        self.advance(0.0)
+
+    def advance(self, share: float) -> None:  # noqa: ARG002 that of one network
+        done = max((monotonic() - self.start) / self.seconds, self.done / self.n_trials)
+        self.bar.update(self.task, completed=min(done, 1.0))
+
+    def end_trial(self, trials: Sequence[Trial]) -> None:
+        self.done = len(trials)
+        self.bar.update(self.task, figures=f"trial {self.done} {_best(trials)}")
+        self.advance(0.0)
+
+
+class _TrialLines:
+    """A line for each trial."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def __call__(self, history: History) -> None:
+        """Say nothing of an epoch."""
+
+    def advance(self, share: float) -> None:
+        """Say nothing within an epoch."""
+
+    def end_trial(self, trials: Sequence[Trial]) -> None:
+        last = trials[-1]
+        ended = last.state if last.loss is None else f"loss {last.loss:.4g}"
+        self.console.print(f"trial {last.number}: {ended}, {_best(trials)}", soft_wrap=True)
+        self.console.file.flush()
+
+
+def _best(trials: Sequence[Trial]) -> str:
+    return f"best {min(trial.loss for trial in trials if trial.loss is not None):.4g}"
+
+
 class _Bar:
     """A live bar of the epochs of all networks."""
 
@@ -169,11 +267,12 @@ class _Bar:
         self.task = bar.add_task(
             "training", total=epochs * members, figures="starting", done=_position(1, 0, epochs, members)
         )
-        self.losses = ""
+        self.losses = self.ended = ""
 
     def __call__(self, history: History) -> None:
         last = history[-1]
         self.done, self.losses = count_done(last, self.epochs), _losses(history)
+        self.ended = _position(last.member, last.epoch, last.epoch, self.members)
         self.bar.update(
             self.task,
             completed=self.done,
@@ -187,7 +286,9 @@ class _Bar:
     def end(self) -> None:
         """Fill the bar where training ended, which may be early: no time is left."""
         if self.done:
-            self.bar.update(self.task, total=self.done, completed=self.done, figures=self.losses)
+            self.bar.update(
+                self.task, total=self.done, completed=self.done, done=self.ended, figures=self.losses
+            )
 
 
 def _position(member: int, epoch: int, epochs: int, members: int) -> str:

@@ -1,5 +1,6 @@
 """`batchprop train`: its options."""
 
+import inspect
 import os
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,11 @@ cat flowers.csv | batchprop train - --target species
 """
 
 
+def preset_option(name: str) -> inspect.Parameter:
+    """Return the command's parameter for an option of the table, whose default may be the preset's."""
+    return option(name, value=None, default=describe_preset(name)) if name in PRESET_OPTIONS else option(name)
+
+
 @with_parameters(
     own_argument(
         "data",
@@ -55,10 +61,7 @@ cat flowers.csv | batchprop train - --target species
         metavar="DATA",
         help=f"{TABLES_HELP}, or a folder of such; - is standard input. Without it: --sql, or the digits.",
     ),
-    *(
-        option(name, value=None, default=describe_preset(name)) if name in PRESET_OPTIONS else option(name)
-        for name in option_table()
-    ),
+    *map(preset_option, option_table()),
     own_option(
         "out",
         Path | None,
@@ -90,11 +93,11 @@ def train(*, data: list[Path] | None, out: Path | None, force: bool, **values: A
     with require_tables():
         from batchprop.cli.train_command import train_command
     tables = tuple(data) if data else None
-    out = out or Path(f"{_name(data) if data or options.sql is None else 'query'}-model")
+    out = out or Path(f"{default_name(data) if data or options.sql is None else 'query'}-model")
     raise typer.Exit(train_command(tables, options, out, force=force))
 
 
-def _name(data: list[Path] | None) -> str:
+def default_name(data: list[Path] | None) -> str:
     """Return the name of the default folder: the table's, or that of the folder of several."""
     if not data:
         return "digits"

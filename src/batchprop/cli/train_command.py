@@ -62,7 +62,7 @@ def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: P
             output.show_end(console, result)
             output.show_scores(console, result)
             write_model(result, folder, out)
-            _write_report(console, result, folder, out)
+            write_report_unless_interrupted(console, result, folder, out)
             files = [name for name in SAVED_FILES if (folder / name).exists()]
         if not result.interrupted:
             remove_checkpoints(checkpoints, options)
@@ -70,7 +70,9 @@ def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: P
     return exit_code() if result.interrupted or REPORT not in files else 0
 
 
-def _write_report(console: Console, result: TrainingResult, folder: Path, out: Path) -> None:
+def write_report_unless_interrupted(
+    console: Console, result: TrainingResult, folder: Path, out: Path
+) -> None:
     """Write the report; Ctrl-C skips the report only, as the model may have taken hours."""
     try:
         with output.status(console, "Writing the report", long=is_slow(result)):

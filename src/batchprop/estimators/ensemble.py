@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from copy import copy
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple, Self
@@ -340,6 +341,44 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
         check_is_fitted(self, "members_")
         mean: NDArray[np.floating] = np.mean([member.predict(X) for member in self.members_], axis=0)
         return mean
+
+
+def merge_ensembles(ensembles: Sequence[Any]) -> Any:
+    """Return one ensemble of the members of several that were fitted to the same rows, in equal shares.
+
+    Args:
+        ensembles: of one class, each with as many members as any other. The temperature of a classifier goes
+            into the last layers of its members.
+
+    Returns:
+        The ensemble; its answers are the mean of theirs, also ``out_of_fold_``.
+
+    Example:
+        >>> from batchprop import MLPRegressor
+        >>> X, y = np.arange(12.0)[:, None], np.arange(12.0)
+        >>> network = MLPRegressor((), early_stopping=True, max_iter=3)
+        >>> both = [MLPEnsembleRegressor(network, n_members=n).fit(X, y) for n in (1, 1)]
+        >>> merge_ensembles(both).n_members
+        2
+    """
+    merged = copy(ensembles[0])
+    merged.members_ = [member for each in ensembles for member in _members_at_temperature_1(each)]
+    merged.n_members = len(merged.members_)
+    merged.out_of_fold_ = np.mean([each.out_of_fold_ for each in ensembles], axis=0)
+    if hasattr(merged, "temperature_"):
+        merged.temperature_ = 1.0
+    return merged
+
+
+def _members_at_temperature_1(ensemble: Any) -> list[Any]:
+    """Return copies of the members, whose logits are divided by the temperature."""
+    members = [copy(member) for member in ensemble.members_]
+    for member in members:
+        T = getattr(ensemble, "temperature_", 1.0)
+        # The logits are linear in the last layer.
+        member.coefs_ = [*member.coefs_[:-1], member.coefs_[-1] / T]
+        member.intercepts_ = [*member.intercepts_[:-1], member.intercepts_[-1] / T]
+    return members
 
 
 def fit_temperature(

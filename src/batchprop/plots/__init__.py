@@ -6,6 +6,7 @@ from batchprop.plots.gradient_norms import GradientNormDisplay
 from batchprop.plots.histograms import ActivationHistogramDisplay, WeightHistogramDisplay
 from batchprop.plots.learning_curve import LearningCurveDisplay
 from batchprop.plots.noise_scale import NoiseScaleDisplay
+from batchprop.plots.trials import TrialsDisplay
 
 __all__ = [
     "ActivationHistogramDisplay",
@@ -14,5 +15,6 @@ __all__ = [
     "GradientNormDisplay",
     "LearningCurveDisplay",
     "NoiseScaleDisplay",
+    "TrialsDisplay",
     "WeightHistogramDisplay",
 ]

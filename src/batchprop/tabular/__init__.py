@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from batchprop.tabular.target_statistics import read_target
     from batchprop.tabular.train import train_table
     from batchprop.tabular.transformers import make_preprocessor
+    from batchprop.tabular.tuning import TuningResult, tune
 
 _HOMES = {
     "data.arrow": ("get_column",),
@@ -46,6 +47,7 @@ _HOMES = {
     "tabular.target_statistics": ("read_target",),
     "tabular.train": ("train_table",),
     "tabular.transformers": ("make_preprocessor",),
+    "tabular.tuning": ("TuningResult", "tune"),
 }
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "Target",
     "TrainOptions",
     "TrainedModel",
+    "TuningResult",
     "atomic_file",
     "atomic_folder",
     "default_memory",
@@ -79,6 +82,7 @@ __all__ = [
     "stratified_split",
     "table_bytes",
     "train_table",
+    "tune",
 ]
 
 

@@ -186,10 +186,10 @@ def encode(table: TrainingTable, split: Split, options: TrainOptions) -> Trainin
     elif is_scaled(table.target.task, options):
         scaler = TargetScaler().fit(y[:, None])
         data = data._replace(y=scale(scaler, y), y_val=scale(scaler, y_val), scaler=scaler)
-    return data if options.n_members == 1 else _divide(data, table, split, options)
+    return data if options.n_members == 1 else divide(data, table, split, options)
 
 
-def _divide(data: TrainingData, table: TrainingTable, split: Split, options: TrainOptions) -> TrainingData:
+def divide(data: TrainingData, table: TrainingTable, split: Split, options: TrainOptions) -> TrainingData:
     """Return the data of several networks, each with its own fold of the rows.
 
     Raises:
@@ -279,7 +279,7 @@ def fit(
             for member in members:
                 member.relabel(table.classes)
             network.classes_ = members[0].classes_
-        last = network if data.scaler is None else _wrap_target_scaler(network, data.scaler)
+        last = network if data.scaler is None else wrap_target_scaler(network, data.scaler)
     return Pipeline([*data.columns.steps, ("network", last)])
 
 
@@ -340,7 +340,7 @@ def network_parameters(options: TrainOptions, task: Task, rows: int, on_epoch: O
     return {**parameters, "callbacks": (on_epoch,)}
 
 
-def _wrap_target_scaler(network: Any, scaler: TargetScaler) -> TransformedTargetRegressor:
+def wrap_target_scaler(network: Any, scaler: TargetScaler) -> TransformedTargetRegressor:
     """Wrap a network trained on standardised targets, so that it predicts in their original unit."""
     whole = TransformedTargetRegressor(DummyRegressor(), transformer=clone(scaler))
     # scikit-learn has no way to set a fitted regressor: a fit on two dummy rows creates every fitted

@@ -28,8 +28,8 @@ class EpochSummary:
     """The network, of several."""
 
     @classmethod
-    def of(cls, record: EpochRecord, member: int = 1) -> "EpochSummary":
-        """Make the summary of a record of a network."""
+    def of(cls, record: EpochRecord) -> "EpochSummary":
+        """Make the summary of a record."""
         return cls(
             record.number,
             float(record.loss),
@@ -37,7 +37,6 @@ class EpochSummary:
             float(record.learning_rate),
             record.rows,
             record.seconds,
-            member,
         )
 
     @property
@@ -76,7 +75,7 @@ class HistoryCallback:
         before = sum(epoch.member < self.member for epoch in self.history)
         # A fit that rewinds after divergence repeats some epochs.
         del self.history[before + record.number - 1 :]
-        self.history.append(EpochSummary.of(record, self.member))
+        self.history.append(replace(EpochSummary.of(record), member=self.member))
         self.show(self.history)
         return False
 
@@ -133,7 +132,7 @@ def append_last_epoch(history: History, network: Any) -> None:
         ... )
         >>> append_last_epoch(history, network)
         >>> history[1]
-        EpochSummary(epoch=2, loss=0.5, validation_loss=0.6, learning_rate=0.1, rows=100, seconds=2.0, member=1)
+        EpochSummary(epoch=2, loss=0.5, validation_loss=0.6, ..., rows=100, seconds=2.0, member=1)
     """
     # An epoch that diverged has no loss.
     if not history or history[-1].epoch >= network.n_iter_ or math.isnan(network.loss_curve_[-1]):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from batchprop.tabular.history import History
     from batchprop.tabular.options import TrainOptions
     from batchprop.tabular.training_table import TrainingTable
+    from batchprop.tabular.trials import Trial
 
 
 class Observer:
@@ -35,6 +36,9 @@ class Observer:
     def on_epoch(self, history: History) -> None:
         """Handle the history after each epoch; its last entry is new."""
 
+    def on_trial(self, trials: Sequence[Trial]) -> None:
+        """Handle the trials of a search after each; the last is new."""
+
     def on_rows(self, share: float) -> None:
         """Handle the share of the current epoch's rows read so far, from 0 to 1."""
 
@@ -45,6 +49,15 @@ class Observer:
         members: int,  # noqa: ARG002
     ) -> Iterator[None]:
         """Enclose the fit of the networks, each of at most ``epochs`` epochs."""
+        yield
+
+    @contextmanager
+    def watch_tuning(
+        self,
+        seconds: float,  # noqa: ARG002
+        n_trials: float,  # noqa: ARG002
+    ) -> Iterator[None]:
+        """Enclose a search, which ends after so many seconds or trials; either may be infinite."""
         yield
 
     @contextmanager

@@ -951,8 +951,8 @@ def make_options(*, digits: bool = False, saves: bool = False, **values: Any) ->
         values["checkpoint_every"] = "5min"
     if (preset := values.get("preset")) is not None:
         _check_value("preset", preset)
-    chosen = preset_values(preset or DEFAULT_PRESET, values.get("solver"))
-    values |= {name: value for name, value in chosen.items() if values.get(name) is None}
+    given = {name: value for name, value in values.items() if value is not None or name not in PRESET_OPTIONS}
+    values = preset_values(preset or DEFAULT_PRESET, values.get("solver")) | given
     values |= {name: read(values[name]) for name, read in _READERS.items() if values.get(name) is not None}
     for name, value in values.items():
         if value is not None or getattr(TrainOptions, name) is not None:

@@ -40,7 +40,7 @@ MODEL = "model.skops"
 # scikit-learn's imputer keeps the dtype that it was fitted on.
 _TRUSTED = [*TRUSTED_TYPES, "numpy.dtype"]
 _REMEDIES = {errno.EFBIG: "raise the limit on the size of a file (ulimit -f), or name another place"}
-_LOAD_ERRORS = (
+LOAD_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
     skops.io.exceptions.UnsupportedTypeException,
@@ -84,7 +84,7 @@ def save_pipeline(model: Pipeline, path: Path, out: Path | None = None) -> None:
         ) from error
     try:
         validate_model(model)
-    except (*_LOAD_ERRORS, NotFittedError) as error:
+    except (*LOAD_ERRORS, NotFittedError) as error:
         raise ModelError(
             f"{out} would be refused when it is read ({_reason(error)}): train it with other options"
         ) from error
@@ -107,7 +107,7 @@ def load_pipeline(path: str | Path) -> Pipeline:
             validate_archive(file, path)
             file.seek(0)
             model = skops.io.load(file, trusted=_TRUSTED)
-    except _LOAD_ERRORS as error:
+    except LOAD_ERRORS as error:
         raise ModelError(_damage_message(path, error)) from error
     _check_pipeline(model, path)
     return model

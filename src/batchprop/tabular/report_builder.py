@@ -76,7 +76,7 @@ def _rows(count: int, what: str) -> str:
 def _about(result: TrainingResult) -> str:
     n_members = len(result.members)
     networks = "Network" if n_members == 1 else f"{n_members} networks"
-    return f"{networks} {'-'.join(map(str, result.sizes))}. {' '.join(end_reason(result))}"
+    return f"{networks} {', '.join(result.shapes)}. {' '.join(end_reason(result))}"
 
 
 def _format_interval(diagnostics: Diagnostics, name: str, between: str) -> str:

@@ -169,6 +169,12 @@ class TrainingResult:
         return [len(W) for W in network.coefs_] + [len(network.intercepts_[-1])]
 
     @property
+    def shapes(self) -> list[str]:
+        """The widths of each network's layers, as 4-256-1; equal ones once."""
+        sizes = ([*map(len, member.coefs_), len(member.intercepts_[-1])] for member in self.members)
+        return list(dict.fromkeys("-".join(map(str, each)) for each in sizes))
+
+    @property
     def versions(self) -> dict[str, str]:
         """The versions of Python and of the libraries that were used."""
         names = (*_LIBRARIES, "jax") if self.engine == "jax" else _LIBRARIES

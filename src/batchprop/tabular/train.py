@@ -77,7 +77,7 @@ def train_table(
         [0, 0]
     """
     exact = [name for name in (target, options.get("group")) if isinstance(name, str)]
-    source, folder = _as_source(data, exact), _as_folder(checkpoints)
+    source, folder = as_source(data, exact), as_folder(checkpoints, "checkpoints")
     check_source(source, **{name: options.get(name) for name in SOURCE_OPTIONS})
     has_table = source is not None or options.get("sql") is not None
     if folder is None and (options.get("checkpoint_every") is not None or options.get("resume")):
@@ -131,14 +131,20 @@ def train(
     return TrainingResult(table, split, resolved, files, pipeline, history, scores)
 
 
-def _as_source(data: Data | None, exact: Sequence[str]) -> tuple[Path, ...] | pd.DataFrame | None:
+def as_source(data: Data | None, exact: Sequence[str]) -> tuple[Path, ...] | pd.DataFrame | None:
+    """Return files as paths, and any data frame as one of pandas."""
     data = as_pandas(data, exact)
     if data is None or isinstance(data, pd.DataFrame):
         return data
     return as_paths(data, "data", or_frame=True)
 
 
-def _as_folder(checkpoints: str | PathLike[str] | None) -> Path | None:
-    if checkpoints is not None and not isinstance(checkpoints, str | PathLike):
-        raise ParameterError(f"checkpoints={checkpoints!r} is not a folder: give its path")
-    return None if checkpoints is None else Path(checkpoints)
+def as_folder(folder: str | PathLike[str] | None, parameter: str) -> Path | None:
+    """Return the path of a folder, or None.
+
+    Raises:
+        ParameterError: it is no path.
+    """
+    if folder is not None and not isinstance(folder, str | PathLike):
+        raise ParameterError(f"{parameter}={folder!r} is not a folder: give its path")
+    return None if folder is None else Path(folder)
