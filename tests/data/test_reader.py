@@ -27,7 +27,7 @@ def parquet_bytes(**columns):
 BAD_FILES = {
     "empty": ("t.csv", b"", "is empty: it needs column names and rows"),
     "blank lines": ("t.csv", b"\n\n\n", "holds only blank lines"),
-    "header only": ("t.csv", b"a,b\n", "holds column names and no rows: add the rows"),
+    "header only": ("t.csv", b"a,b\n", "holds column names and no rows: add rows"),
     "parquet without rows": ("t.parquet", parquet_bytes(a=pa.array([], pa.int64())), "no rows"),
     "too many fields": ("t.csv", b"a,b\n1,2\n1,2,3\n", "line 3: 3 fields where the first line names 2"),
     "too few fields": ("t.csv", b"a,b\n\n1,2\n\n3\n", "line 5: 1 field where the first line names 2"),
