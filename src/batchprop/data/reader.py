@@ -181,8 +181,8 @@ def _read(
         check_some_weight(weights, table.num_rows + len(rejected))
     rejected.check_share(table.num_rows + len(rejected))
     check_rows(files[0], table.num_rows)
-    unit = parquet[0].unit if parquet else "line"
-    return LoadedTable(to_pandas(table, consume=True), files, file_index, unit, row_numbers, rejected, not parquet)
+    unit, frame = parquet[0].unit if parquet else "line", to_pandas(table, consume=True)
+    return LoadedTable(frame, files, file_index, unit, row_numbers, rejected, not parquet)
 
 
 _Read = tuple[pa.Table, npt.NDArray[np.intp], npt.NDArray[np.intp]]
