@@ -206,7 +206,8 @@ def drive(request):
     asked = json.loads(request)
     if asked.pop("streams"):
         memory.WORKING_FACTOR = 10**9
-    asked["here"] = "jax" in asked["words"]
+    # A model predicts on the engine that it was trained on.
+    asked["here"] = "jax" in asked["prepare"]
     if asked["here"]:
         # The process that wrote what a command finds is this one.
         files._is_dead = lambda process: True  # noqa: ARG005

@@ -76,9 +76,9 @@ def kill_everywhere(origin, work, words, again, *, streams, engine="numpy", keep
     sys.stdout.write(f"{result['stops']} points: {words}\n")
 
 
-def some(first, second):
-    """Pairs of both lists: all, or those at the same place."""
-    return list(product(first, second)) if ALL else list(zip(first, second, strict=True))
+def some(*choices):
+    """Combinations of choices: all, or those at the same place."""
+    return list(product(*choices)) if ALL else list(zip(*choices, strict=True))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -89,12 +89,15 @@ def test_killed_training_resumes_at_every_point(origin, work, engine, streams, f
     kill_everywhere(origin, work, words, again, streams=streams, engine=engine, keep=force)
 
 
-@pytest.mark.parametrize(("streams", "out"), some([True, False], ["answers.csv", "answers.parquet"]))
-def test_killed_prediction_is_done_again_at_every_point(origin, work, out, streams):
+@pytest.mark.parametrize(
+    ("streams", "out", "engine"), some([True, False], ["answers.csv", "answers.parquet"], ["jax", "numpy"])
+)
+def test_killed_prediction_is_done_again_at_every_point(origin, work, out, streams, engine):
     words = ["predict", "m", "t.csv", "--out", out, "--proba"]
-    kill_everywhere(origin, work, words, [*words, "--force"], streams=streams)
+    kill_everywhere(origin, work, words, [*words, "--force"], streams=streams, engine=engine)
 
 
-def test_killed_export_is_done_again_at_every_point(origin, work):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_killed_export_is_done_again_at_every_point(origin, work, engine):
     words = ["export", "m", "--weights", "net.safetensors", "--onnx", "net.onnx"]
-    kill_everywhere(origin, work, words, [*words, "--force"], streams=False)
+    kill_everywhere(origin, work, words, [*words, "--force"], streams=False, engine=engine)

@@ -161,7 +161,9 @@ def test_copies_of_killed_processes_are_removed(folder, models, monkeypatch):
             patch.setattr(os, "getpid", lambda process=process: process)
             (scratch / temporary_name("batchprop-", "")).mkdir(parents=True)
     (scratch / "batchprop-notes").mkdir()
-    run("predict", models / "flowers-model", models / "flowers.csv", "--out", "a.csv")
+    # A table of JSON lines is copied.
+    pd.read_csv(models / "flowers.csv").to_json("t.jsonl", orient="records", lines=True)
+    run("predict", models / "flowers-model", "t.jsonl", "--out", "a.csv")
     left = [name for name in names(scratch) if f"-{os.getpid()}-" not in name]
     assert (left, len(names(scratch))) == (["batchprop-notes"], 2)
 

@@ -96,16 +96,15 @@ def test_static_arguments_types_and_structure_have_programs_of_their_own(alone: 
     assert len(alone) == 4
 
 
-def test_half_of_the_programs_go_when_maps_run_out(
+def test_all_programs_go_when_maps_run_out_but_not_at_every_new_one(
     alone: ProgramCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = compile_by_shape(lambda static, x: x + static)
-    for n in range(1, 5):
-        one(1, np.ones(n))
-    monkeypatch.setattr(programs, "MAX_PROGRAMS", 64)
+    one, kept = compile_by_shape(lambda static, x: x + static), []
     monkeypatch.setattr(programs, "MAX_MAPS_SHARE", -1.0)
-    one(1, np.ones(5))
-    assert len(alone) == 3  # two of the four, and the new one
+    for n in range(1, 10):
+        one(1, np.ones(n))
+        kept.append(len(alone))
+    assert kept == [1, 2, 3, 1, 2, 3, 4, 1, 2]
 
 
 def test_without_a_list_of_maps_the_number_alone_counts(

@@ -27,7 +27,7 @@ def parquet_bytes(**columns):
 BAD_FILES = {
     "empty": ("t.csv", b"", "is empty: it needs column names and rows"),
     "blank lines": ("t.csv", b"\n\n\n", "holds only blank lines"),
-    "header only": ("t.csv", b"a,b\n", "holds column names and no rows: add the rows"),
+    "header only": ("t.csv", b"a,b\n", "holds column names and no rows: add rows"),
     "parquet without rows": ("t.parquet", parquet_bytes(a=pa.array([], pa.int64())), "no rows"),
     "too many fields": ("t.csv", b"a,b\n1,2\n1,2,3\n", "line 3: 3 fields where the first line names 2"),
     "too few fields": ("t.csv", b"a,b\n\n1,2\n\n3\n", "line 5: 1 field where the first line names 2"),
@@ -116,7 +116,7 @@ def test_fields_become_numbers_text_dates_and_booleans(tmp_path, name):
     assert frame["b"].tolist() == [True, False]
 
 
-@pytest.mark.parametrize("gap", ["", "NA", "NaN", "nan", "null", "?", " ? ", "N/A", "None", '"NA"'])
+@pytest.mark.parametrize("gap", ["", "NA", "NaN", "nan", "null", "?", " ? ", "N/A", '"NA"'])
 def test_numeric_column_with_missing_values_stays_numeric(tmp_path, gap):
     path = tmp_path / "t.csv"
     path.write_text(f"a,b\n1.5,x\n{gap},y\n2.5,z\n")
@@ -199,7 +199,25 @@ def test_a_line_above_the_names_is_refused_with_its_number(text, first, what, li
     )
 
 
-@pytest.mark.parametrize("text", ["#a,b\n1,2\n", "a\n1;2\n3;4\n", ",a\n0,2\n", 'a\n"1,2"\n'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# made by x, y\na,b\n1,2\n",
+        "#made by x, y\na,b\nred,2020-01-05\nblue,2020-01-06\n",
+        "# x; y; z\na;b;c\nred;blue;green\n",
+        "#on Monday,\n#by x,\na,b\n",
+    ],
+)
+def test_a_comment_of_as_many_fields_as_the_table_is_refused(text, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"line 1: '#.*' begins as a comment does: remove the line, or only"):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["#a,b\n1,2\n", "# a,b\n1,2\n", "#a,b\nred,blue\n", "a\n1;2\n3;4\n", ",a\n0,2\n", 'a\n"1,2"\n']
+)
 def test_names_above_rows_are_names(text, tmp_path):
     path = tmp_path / "t.csv"
     path.write_text(text)

@@ -3,6 +3,7 @@
 import datetime as dt
 import warnings
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from batchprop.data.reader import read_tables
 from batchprop.data.scanner import scan
 from batchprop.tabular import fit_streaming, infer_schema, make_preprocessor, predictions, train_table
 from batchprop.tabular.encoding import QuickEncoder
+from tests.cli.commands import run
 
 ROWS = 60
 RNG = np.random.default_rng(0)
@@ -95,3 +97,40 @@ def test_any_division_is_the_same_table(
     predicted = model.predict(folder, proba=True)
     assert predicted["y"].equals(answers["y"])
     assert np.allclose(predicted, answers, rtol=1e-6)
+
+
+DIVISIONS = [([], ROWS, False), ([0, 0, 30, 30, ROWS], 29, True), ([20, 21], 5, True)]
+
+
+@pytest.mark.parametrize("parts", [False, True], ids=["in memory", "in parts"])
+def test_any_division_of_test_rows_has_the_same_scores(whole, tmp_path, monkeypatch, parts):
+    data = tmp_path / "train.parquet"
+    whole[0].to_parquet(data)
+    monkeypatch.setattr("batchprop.tabular.training_input.is_large", lambda *_: parts)
+    monkeypatch.setattr("batchprop.tabular.streaming.BLOCK_ROWS", 11)
+    (tmp_path / "test").mkdir()
+    scores = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one epoch of a few rows learns nothing
+        for cuts, group_rows, empty_groups in DIVISIONS:
+            test = write_divided(tmp_path / "test", cuts, group_rows, empty_groups=empty_groups)
+            model = train_table(data, test=test, target="y", hidden=4, epochs=1, engine="numpy")
+            scores.append(model.evaluation)
+    assert scores[1:] == scores[:1] * 2
+
+
+def test_any_division_is_examined_alike(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("t").mkdir()
+    examined = []
+    for cuts, group_rows, empty_groups in DIVISIONS:
+        write_divided(Path("t"), cuts, group_rows, empty_groups=empty_groups)
+        run("examine", "t", "--target", "y", "--epochs", 1, "--top", 0, "--engine", "numpy", "--force")
+        rows = pd.read_csv("t-examined.csv")
+        bounds = dict(zip([f"part-{i}.parquet" for i in range(9)], [0, *cuts], strict=False))
+        if "place" in rows:
+            places = rows.pop("place").str.extract(r"(.*), row (\d+)")
+            rows.insert(0, "row", places[0].map(bounds) + places[1].astype(int))
+        examined.append(rows)
+    for other in examined[1:]:
+        pd.testing.assert_frame_equal(other, examined[0])

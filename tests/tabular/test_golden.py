@@ -2,8 +2,7 @@
 
 `golden/NAME.json` says what `golden/NAME.*` is: its target, and for each column its kind, its note, what is
 special about how it is read, how many values are missing, and its first values. They are written by hand,
-never by the code that they test: if one differs, ask first which of the two is wrong. `"wrong"` in a column
-tells of a known fault.
+never by the code that they test: if one differs, ask first which of the two is wrong.
 """
 
 import json
@@ -88,7 +87,7 @@ def differences(name, read, wanted):
         expected = {"reading": "", "missing": 0, "warning": "", **wanted[column.name]}
         rows = expected.pop("values", [])
         for what, value in expected.items():
-            if what != "wrong" and getattr(column, what) != value:
+            if getattr(column, what) != value:
                 yield column.name, what, getattr(column, what), value
         got = first_values(values[column.name], len(rows)) if rows and column.name in values else rows
         if got != rows:
@@ -104,12 +103,6 @@ REFUSED = [
     for key in ("error", f"error {way}")
     if key in expected
 ]
-FAULTS = [
-    pytest.param(name, column, marks=pytest.mark.xfail(reason=about["wrong"]), id=f"{name}-{column}")
-    for name in TABLES
-    for column, about in EXPECTED[name]["columns"].items()
-    if "wrong" in about
-]
 
 
 @pytest.mark.parametrize(("name", "way"), IN_BOTH_WAYS)
@@ -117,18 +110,12 @@ def test_a_table_is_read_as_expected(name, way):
     expected = EXPECTED[name]
     columns, _, task, labels = WAYS[way](name)
     assert sorted(column.name for column in columns) == sorted(expected["columns"])
-    right = {column: about for column, about in expected["columns"].items() if "wrong" not in about}
-    assert list(differences(name, WAYS[way], right)) == []
+    assert list(differences(name, WAYS[way], expected["columns"])) == []
     target = expected["target"]
     assert task == target["task"]
     if labels is not None:
         assert labels[: len(target["values"])] == target["values"]
         assert set(map(type, labels)) == set(map(type, target["values"]))
-
-
-@pytest.mark.parametrize(("name", "column"), FAULTS)
-def test_known_faults(name, column):
-    assert list(differences(name, read_in_memory, {column: EXPECTED[name]["columns"][column]})) == []
 
 
 @pytest.mark.parametrize(("name", "way", "reason"), REFUSED)

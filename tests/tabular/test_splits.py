@@ -110,10 +110,9 @@ def test_the_test_rows_come_from_files_of_their_own(how, target, tmp_path, monke
     frame = houses().drop(columns="price" if target == "kind" else "kind")
     # Codes of one row of the test are a number by themselves, and its groups are others.
     extra = frame[:90].assign(house=frame.house[:90] + 100, unused="?")[::-1]
-    test = (
-        source(extra[:40], how, tmp_path, monkeypatch, "more-1"),
-        source(extra[40:], how, tmp_path, monkeypatch, "more-2"),
-    )
+    # A file without rows before, between and behind them changes nothing.
+    cuts = {"no-0": (0, 0), "more-1": (0, 40), "no-1": (40, 40), "more-2": (40, 90), "no-2": (90, 90)}
+    test = [source(extra[slice(*cut)], how, tmp_path, monkeypatch, name) for name, cut in cuts.items()]
     given = extra if how == "frame" else [path for paths in test for path in paths]
     data = source(frame, how, tmp_path, monkeypatch)
     options = make_options(**QUICK | {"target": target, "group": "house", "test": given, "epochs": 4})
@@ -155,6 +154,9 @@ def test_test_rows_that_cannot_be_scored_are_refused(how, tmp_path, monkeypatch)
     refused(extra.rename(columns={"x": "X"}), "lacks 1 of the columns of DATA: x; .* did you mean 'X'")
     refused(extra.assign(x=["far", *extra.x[1:]]), "(line 2|row 1): column 'x' holds 'far'")
     refused(extra.assign(kind="mid"), "class 'mid' has no row among those to train on")
+    refused(extra[:0], "holds column names and no rows: add rows")
+    skip = {"on_bad_row": "skip", "max_skipped": 1.0}
+    refused(extra.assign(kind=None), "50 of 50 rows cannot be used, so none is left; the first", **skip)
     if how != "frame":
         with pytest.raises(DataError, match=r"t\.csv is in DATA and in `test`"):
             train_table(data, test=data, **QUICK)

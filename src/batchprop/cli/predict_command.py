@@ -16,7 +16,6 @@ from batchprop.data.files import expand_paths
 from batchprop.data.memory import default_memory
 from batchprop.data.standard_input import STDIN
 from batchprop.data.tables import Table, describe_copy, open_files, open_query
-from batchprop.data.temporary import remove_abandoned_copies
 from batchprop.errors import DataError
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.persistence import atomic_file, load_pipeline, write_errors
@@ -77,7 +76,6 @@ class PredictOptions(NamedTuple):
     @contextmanager
     def predict(self, model: Pipeline, observer: Observer) -> Iterator[Iterator[pd.DataFrame]]:
         """Predict the rows in blocks."""
-        remove_abandoned_copies()
         with (
             self.source.open(self.memory, observer) as table,
             predict_blocks(

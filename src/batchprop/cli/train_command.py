@@ -7,7 +7,6 @@ from rich.console import Console
 from batchprop.cli import console as output
 from batchprop.cli.progress import ConsoleObserver
 from batchprop.cli.signals import exit_code
-from batchprop.data.temporary import remove_abandoned_copies
 from batchprop.errors import DataError
 from batchprop.files import file_lock, remove_abandoned, remove_file
 from batchprop.tabular.diagnostics import is_slow
@@ -40,7 +39,6 @@ def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: P
     checkpoints = out.with_name(f"{out.name}.checkpoints")
     with file_lock(out, parameter="out"):
         remove_abandoned(out)
-        remove_abandoned_copies()
         # With --force, a model without checkpoints may be the one to replace.
         is_old = force and not has_checkpoints(checkpoints, options)
         if options.resume and not is_old and has_ended(out, checkpoints, options):

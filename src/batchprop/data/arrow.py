@@ -84,10 +84,18 @@ def simplified_type(kind: pa.DataType) -> pa.DataType:
     return simplify(pa.chunked_array([], type=kind)).type
 
 
-def to_pandas(table: pa.Table) -> pd.DataFrame:
-    """Return a table of simplified columns as a data frame."""
+def to_pandas(table: pa.Table, *, consume: bool = False) -> pd.DataFrame:
+    """Return a table of simplified columns as a data frame.
+
+    Args:
+        table: the table.
+        consume: free each column once it is converted; the table cannot be used afterwards.
+    """
     frame: pd.DataFrame = table.to_pandas(
-        types_mapper={pa.bool_(): pd.BooleanDtype()}.get, date_as_object=False, ignore_metadata=True
+        types_mapper={pa.bool_(): pd.BooleanDtype()}.get,
+        date_as_object=False,
+        ignore_metadata=True,
+        self_destruct=consume,
     )
     return frame
 

@@ -1,6 +1,7 @@
 """Files of text as one table, in bounded memory: read once to find what its columns are, then as those."""
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -43,6 +44,9 @@ LINE = "line"
 THREADED_BYTES = 1 << 20
 """Above so many bytes the columns of some rows are parsed by several threads."""
 
+_NUMBER = re.compile(r"\s*[-+−$€£]?\s?[.,]?\d")
+"""How numbers and dates begin, and names of columns do not."""
+
 INDEX = "Unnamed: 0"
 """The first column if it has no name: the index of a table that pandas wrote, which reads it by this name."""
 
@@ -73,13 +77,26 @@ class _Line(NamedTuple):
     line: int
 
 
-def _count_fields(row: bytes, delimiter: str) -> int:
+def _split_fields(row: bytes, delimiter: str) -> list[str]:
     # A longer row may hold a field beyond the limit of the module csv.
     fields = csv.reader([row[:_MAX_HEAD].decode(errors="replace")], delimiter=delimiter)
     try:
-        return len(next(fields, ()))
+        return next(fields, [])
     except csv.Error:  # a return within a field
-        return 1
+        return [""]
+
+
+def _are_names(rows: Sequence[Sequence[str]], first: str) -> bool:
+    """Whether the first of some rows holds names, below a line of a '#' and as many fields.
+
+    >>> _are_names([["a", "b"], ["1", "red"]], "#made by x"), _are_names([["1", "red"]], "#a")
+    (True, False)
+    """
+    if any(map(_NUMBER.match, rows[0])):
+        return False
+    below = [any(map(_NUMBER.match, row)) for row in rows[1:]]
+    # A blank after the '#' is rare before names, which numbers would tell from words.
+    return any(below) or rows[0][0].startswith("#") or first.startswith("# ")
 
 
 class CsvFile:
@@ -134,12 +151,20 @@ class CsvFile:
         if not more or not (is_comment or is_alone):
             return
         for delimiter in dict.fromkeys((self.delimiter, *SEPARATORS)):
-            counts = {_count_fields(row.content, delimiter) for row in more}
+            rows = [_split_fields(row.content, delimiter) for row in more]
+            counts = set(map(len, rows))
             fields = max(counts)
             # Two parts between other separators may be a text: "red; green".
             is_table = len(counts) == 1 and fields > (1 if delimiter == self.delimiter else _FEW)
-            if is_table and (len(names) != fields or not is_comment):
-                title = header.content.decode().strip()
+            if not is_table:
+                continue
+            title = header.content.decode().strip()
+            if is_comment and len(names) == fields and _are_names(rows, title):
+                raise DataError(
+                    f"{self.path}, line {header.line}: {title!r:.40} begins as a comment does: remove the "
+                    "line, or only its '#' if it holds the names of the columns"
+                )
+            if len(names) != fields or not is_comment:
                 raise DataError(
                     f"{self.path}, line {header.line}: {title!r:.40} looks like a "
                     f"{'comment' if is_comment else 'title'}, as line {more[0].line} holds {fields} fields: "

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from batchprop.data.text_rules import NONE, USUAL, TextRules, trim
+from batchprop.data.text_rules import USUAL, TextRules, trim
 
 _TYPES = (
     pa.null(),
@@ -46,7 +46,7 @@ class CsvType(NamedTuple):
 
     Attributes:
         rank: the place of its type in the list: 0 where all is missing, then whole numbers, and so on.
-        known: whether a value was seen, neither a gap nor a "None".
+        known: whether a value was seen that is no gap.
     """
 
     rank: int = 0
@@ -57,7 +57,7 @@ class CsvType(NamedTuple):
         return CsvType(max(self.rank, other.rank), self.known or other.known)
 
     def resolve(self) -> "CsvType":
-        """Return what the column is when all of it was seen: of "None" alone it is text."""
+        """Return what the column is when all of it was seen: of gaps alone it is text."""
         return CsvType(TEXT, self.known) if self.rank == NUMBERS and not self.known else self
 
     def stays_text(self, rules: TextRules) -> bool:
@@ -84,8 +84,7 @@ def infer_csv_type(column: pa.ChunkedArray, rules: TextRules = USUAL) -> CsvType
         return CsvType(TEXT, kind.known) if kind.stays_text(rules) else kind
     text = trim(column, rules)
     numbers = _numbers(text, rules)
-    known = _without_none(text, rules).null_count < len(text)
-    return CsvType(TEXT if numbers is None else NUMBERS, known)
+    return CsvType(TEXT if numbers is None else NUMBERS, text.null_count < len(text))
 
 
 def cast(column: pa.ChunkedArray, kind: CsvType, rules: TextRules = USUAL) -> pa.ChunkedArray | None:
@@ -107,7 +106,7 @@ def parse_text(column: pa.ChunkedArray, rules: TextRules = USUAL) -> pa.ChunkedA
     if not pa.types.is_string(column.type):
         return column
     text = trim(column, rules)
-    if _without_none(text, rules).null_count == len(text):
+    if text.null_count == len(text):
         return text
     numbers = _numbers(text, rules)
     return text if numbers is None else numbers
@@ -118,17 +117,12 @@ def empty_to_null(text: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(text, ""), None, text)
 
 
-def _without_none(text: pa.ChunkedArray, rules: TextRules) -> pa.ChunkedArray:
-    # Other words that are missing among numbers are noted, and so left to the spelling of the column.
-    words = [word for word in rules.among_numbers if word in NONE]
-    return pc.if_else(pc.is_in(text, pa.array(words, pa.string())), None, text)
-
-
 def _numbers(text: pa.ChunkedArray, rules: TextRules) -> pa.ChunkedArray | None:
+    # Words that are missing among numbers are noted, and so left to the spelling of the column.
     if rules.decimal == "," or holds_codes(text):
         return None
     try:
-        return pc.cast(_without_none(text, rules), pa.float64())
+        return pc.cast(text, pa.float64())
     except pa.ArrowInvalid:
         return None
 

@@ -143,7 +143,7 @@ def check_file(path: Path) -> None:
 def check_rows(path: Path, rows: int) -> None:
     """Refuse a table without rows."""
     if not rows:
-        raise DataError(f"{path} holds column names and no rows: add the rows below the first line")
+        raise DataError(f"{path} holds column names and no rows: add rows")
 
 
 def _suggest_file(path: Path) -> str:

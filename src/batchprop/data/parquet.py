@@ -330,8 +330,8 @@ class RowGroups:
             rejected.add(group.file.display_path, row, reason, remedy=remedy, unit=group.file.unit)
         return _reject(group, rows)
 
-    def iter_tables(self, partition: int, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
-        """Yield columns of a partition in order, some rows at a time, each of its simplified type."""
+    def iter_tables(self, partition: int, names: Sequence[str], rows: int | None) -> Iterator[pa.Table]:
+        """Yield columns of a partition in order, some rows at a time or all, each of its simplified type."""
         for table in iter_tables(self.groups[partition], names, rows):
             columns = [
                 _cast(_simplify_as(column, self.types[name]), self.types[name])
@@ -397,10 +397,10 @@ def _null_count(group: RowGroup, name: str) -> int | None:
     return None
 
 
-def iter_raw_tables(group: RowGroup, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
-    """Yield columns of a row group as they are stored."""
-    # No threads and no read-ahead, one page of each column in memory: shuffling has many row groups open at
-    # once.
+def iter_raw_tables(group: RowGroup, names: Sequence[str], rows: int | None) -> Iterator[pa.Table]:
+    """Yield columns of a row group as they are stored, some rows at a time, or all at once (None)."""
+    # Some rows are read without threads and read-ahead, one page of each column in memory: shuffling has many
+    # row groups open at once.
     file = group.file
     stored = [file.names[name] for name in names if name not in file.constants]
     with (
@@ -413,11 +413,20 @@ def iter_raw_tables(group: RowGroup, names: Sequence[str], rows: int) -> Iterato
             page_checksum_verification=True,
         ) as source,
     ):
-        batches = source.iter_batches(rows, row_groups=[group.number], columns=stored, use_threads=False)
-        for batch in batches:
+        for part in _iter_stored(source, group.number, stored, rows):
             # Selected again: pyarrow treats "a" as a prefix, and also reads the nested column "a.b".
-            table = pa.Table.from_batches([batch]).select(stored)
-            yield _insert_constants(table, batch.num_rows, file, names) if file.constants else table
+            table = part.select(stored)
+            yield _insert_constants(table, part.num_rows, file, names) if file.constants else table
+
+
+def _iter_stored(
+    source: pyarrow.parquet.ParquetFile, number: int, names: list[str], rows: int | None
+) -> Iterator[pa.Table]:
+    if rows is None:
+        yield source.read_row_group(number, columns=names)
+        return
+    for batch in source.iter_batches(rows, row_groups=[number], columns=names, use_threads=False):
+        yield pa.Table.from_batches([batch])
 
 
 def _insert_constants(table: pa.Table, rows: int, file: ParquetFile, names: Sequence[str]) -> pa.Table:
@@ -427,7 +436,7 @@ def _insert_constants(table: pa.Table, rows: int, file: ParquetFile, names: Sequ
     return pa.table([columns[name] for name in names], names=list(names)) if names else table
 
 
-def iter_tables(group: RowGroup, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
+def iter_tables(group: RowGroup, names: Sequence[str], rows: int | None) -> Iterator[pa.Table]:
     """Yield columns of a row group as they are stored, without the rejected rows."""
     if group.rejected is None:
         yield from iter_raw_tables(group, names, rows)

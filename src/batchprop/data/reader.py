@@ -28,8 +28,6 @@ from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.data.weights import check_some_weight
 from batchprop.errors import DataError
 
-_CHUNK_ROWS = 1 << 20
-
 
 def read_table(
     path: str | Path,
@@ -183,8 +181,8 @@ def _read(
         check_some_weight(weights, table.num_rows + len(rejected))
     rejected.check_share(table.num_rows + len(rejected))
     check_rows(files[0], table.num_rows)
-    unit = parquet[0].unit if parquet else "line"
-    return LoadedTable(to_pandas(table), files, file_index, unit, row_numbers, rejected, not parquet)
+    unit, frame = parquet[0].unit if parquet else "line", to_pandas(table, consume=True)
+    return LoadedTable(frame, files, file_index, unit, row_numbers, rejected, not parquet)
 
 
 _Read = tuple[pa.Table, npt.NDArray[np.intp], npt.NDArray[np.intp]]
@@ -219,7 +217,7 @@ def _read_parquet_files(
     if target is not None:
         groups.drop_missing_target(target, rejected, rules)
     partitions = range(len(groups.groups))
-    parts = [part for index in partitions for part in groups.iter_tables(index, groups.names, _CHUNK_ROWS)]
+    parts = [part for index in partitions for part in groups.iter_tables(index, groups.names, None)]
     paths = [file.path for file in files]
     file_index = np.repeat(
         [paths.index(group.file.path) for group in groups.groups], [group.n_rows for group in groups.groups]

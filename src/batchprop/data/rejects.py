@@ -84,14 +84,16 @@ class RejectedRows(Sequence[RejectedRow]):
         self._order = None
 
     def check_share(self, rows: int) -> None:
-        """Raise ``DataError`` if more than the allowed share of all ``rows`` was skipped."""
-        if len(self) <= self.max_skipped * rows:
+        """Raise ``DataError`` if more than the allowed share of all ``rows`` was skipped, or all were."""
+        if len(self) <= self.max_skipped * rows and len(self) < max(rows, 1):
             return
-        first = self[0]
+        first, many = self[0], f"{len(self):,} of {rows:,} rows cannot be used"
+        where = f"the first is in {first.file}, {self._unit} {first.line}: {first.reason}; correct them"
+        if len(self) == rows:
+            raise DataError(f"{many}, so none is left; {where}")
         raise DataError(
-            f"{len(self):,} of {rows:,} rows cannot be used, and at most {100 * self.max_skipped:g}% may be "
-            f"skipped; the first is in {first.file}, {self._unit} {first.line}: {first.reason}; correct "
-            "them, or allow more with `max_skipped`"
+            f"{many}, and at most {100 * self.max_skipped:g}% may be skipped; {where}, or allow more with "
+            "`max_skipped`"
         )
 
     def __len__(self) -> int:

@@ -119,6 +119,8 @@ def scan(
         converted = csv_to_parquet(texts, None if target in in_folders else target, folder, weights)
         if weights is not None:
             check_some_weight(weights, len(converted) + len(rejected))
+        if not converted:
+            rejected.check_share(len(rejected))
         check_rows(files[0], len(converted))
         groups = RowGroups(add_folder_columns(converted, target, text=text, rules=rules))
     rows = sum(group.n_rows for group in groups.groups)

@@ -12,17 +12,15 @@ from batchprop.files import make_private_folder, remove_abandoned_folders, remov
 _PREFIX = "batchprop-"
 
 
-def remove_abandoned_copies() -> None:
-    """Remove the temporary folders that killed processes left."""
-    with suppress(OSError):
-        remove_abandoned_folders(Path(tempfile.gettempdir()), _PREFIX)
-
-
 class TemporaryDirectory:
-    """A temporary folder, removed when it is closed, when nobody uses it any more, or the process ends."""
+    """A temporary folder, removed when it is closed, when nobody uses it any more, or the process ends.
+
+    A killed process leaves its folder, and the next that makes one removes it.
+    """
 
     def __init__(self) -> None:
-        remove_abandoned_copies()
+        with suppress(OSError):
+            remove_abandoned_folders(Path(tempfile.gettempdir()), _PREFIX)
         try:
             self.path = make_private_folder(Path(tempfile.gettempdir()), _PREFIX)
         except OSError as error:

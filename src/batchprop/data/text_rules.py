@@ -14,11 +14,8 @@ MISSING = (
 )  # fmt: skip
 """Words that mean "missing" in every column."""
 
-NONE = ("None", "none", "NONE")
-"""What Python writes for a missing value, and people for a word like any other."""
-
 MISSING_AMONG_NUMBERS = (
-    *NONE, "Nan", "NAN", "-", "--", "–", "—", ".", "...", "…", "n.a.", "N.A.", "N/D", "n/d",
+    "None", "none", "NONE", "Nan", "NAN", "-", "--", "–", "—", ".", "...", "…", "n.a.", "N.A.", "N/D", "n/d",
     "nil", "missing", "Missing", "unknown", "Unknown", "TBD", "tbd", "n.v.", "k.A.", "k. A.",
 )  # fmt: skip
 """Words that mean "missing" among numbers, dates and truth values, and are words among other words."""
@@ -29,7 +26,7 @@ class TextRules(NamedTuple):
 
     Attributes:
         everywhere: the words that mean "missing" in every column.
-        among_numbers: those that mean it in columns of numbers, dates and truth values only.
+        among_numbers: those that mean it in columns of numbers, dates and truth values only, and are noted.
         numbers: numbers that mean it, such as -999, in columns of numbers.
         decimal: the sign before the decimals of numbers, "." or ","; None where each column's words tell.
     """

@@ -21,11 +21,11 @@ import numpy as np
 MAX_PROGRAMS = 64
 """The most programs that a process keeps: several times those of a cross-validated search at any moment."""
 
-MAX_MAPS_SHARE = 0.5
-"""The share of the memory maps that Linux allows a process, above which half of the programs are dropped."""
-
 MAX_TRACED = 2000
 """After how many new programs JAX's caches are cleared, those of the caller's programs too."""
+
+MAX_MAPS_SHARE = 0.5
+"""The share of the memory maps that Linux allows a process, above which they are after ``MAX_PROGRAMS``."""
 
 _MAPS, _MAPS_ALLOWED = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
 
@@ -49,15 +49,14 @@ class ProgramCache:
                 self._programs.move_to_end(key)
                 return program
             self._traced += 1
-            if self._traced >= MAX_TRACED:
+            if self._traced >= (MAX_PROGRAMS if _maps_share() > MAX_MAPS_SHARE else MAX_TRACED):
                 # The programs kept would be compiled again in any case.
                 self._programs.clear()
                 clear_caches: Callable[[], None] = jax.clear_caches
                 clear_caches()
                 self._traced = 0
-            self._drop(len(self._programs) + 1 - MAX_PROGRAMS)
-            if _maps_share() > MAX_MAPS_SHARE:
-                self._drop(len(self._programs) // 2)
+            if len(self._programs) >= MAX_PROGRAMS:
+                self._programs.popitem(last=False)
             program = self._programs[key] = make()
             return program
 
@@ -65,10 +64,6 @@ class ProgramCache:
         """Drop all programs."""
         with self._lock:
             self._programs.clear()
-
-    def _drop(self, count: int) -> None:
-        for _ in range(count):
-            self._programs.popitem(last=False)
 
 
 PROGRAMS = ProgramCache()

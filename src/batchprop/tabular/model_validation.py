@@ -142,7 +142,8 @@ def _check_types(nodes: Iterable[dict[str, Any]], path: Path) -> None:
     for node in nodes:
         kind, built = node["__loader__"], f"{node['__module__']}.{node['__class__']}"
         if built not in _BUILT_TYPES.get(kind, ()):
-            foreign.add(built if kind in _BUILT_TYPES else f"{built} (by a {kind})")
+            named = built if kind in _BUILT_TYPES else f"{built} (by a {kind})"
+            foreign.add(named[:100].encode("unicode_escape").decode())
         if kind == "JsonNode" and not isinstance(node["content"], str):
             raise ValueError("a value in it is not written as JSON")
         if "file" in node and node["file"] != f"{node['__id__']}.npy":
@@ -150,7 +151,7 @@ def _check_types(nodes: Iterable[dict[str, Any]], path: Path) -> None:
     if foreign:
         raise ModelError(
             f"{path} holds types that no model of batchprop has, and was not loaded: "
-            f"{join_truncated([name[:100] for name in sorted(foreign)])}; "
+            f"{join_truncated(sorted(foreign))}; "
             "use a model that `batchprop train` wrote"
         )
 

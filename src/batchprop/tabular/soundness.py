@@ -163,12 +163,13 @@ def _check_answers(model: Any) -> None:
     for name, spelling in (model["columns"].spellings or {}).items():
         if spelling == ZONED:
             rows[name] = pd.to_datetime(rows[name], utc=True)
-    n = len(rows)
-    if model.predict(rows).shape != (n,):
+    columns, features, network = model["columns"].transform(rows), model["features"], model[-1]
+    encoded = features.transform(columns)
+    if not np.array_equal(encode_features(features, columns), encoded):
+        raise ValueError("its features are not those of a model")
+    answers = network.predict(encoded)
+    if answers.shape != (len(rows),):
         raise ValueError("it does not answer one label or number a row")
-    numbers = model.predict_proba(rows) if hasattr(model, "classes_") else model.predict(rows)
+    numbers = network.predict_proba(encoded) if hasattr(network, "classes_") else answers
     if not np.isfinite(numbers).all():
         raise ValueError("its answers are not finite")
-    columns, features = model["columns"].transform(rows), model["features"]
-    if not np.array_equal(encode_features(features, columns), features.transform(columns)):
-        raise ValueError("its features are not those of a model")

@@ -17,7 +17,7 @@ from sklearn.datasets import load_digits
 from batchprop.data.arrow import get_column
 from batchprop.data.converted import ConvertedTable
 from batchprop.data.csv import CsvFile
-from batchprop.data.files import expand_paths, get_delimiter
+from batchprop.data.files import check_rows, expand_paths, get_delimiter
 from batchprop.data.hive import folder_values
 from batchprop.data.names import normalize_name
 from batchprop.data.parquet import read_parquet_footer
@@ -171,10 +171,11 @@ def load(
             )
         frame = whole.frame
         table = _make_table(path.name, path, frame, options)
+        unit, numbers = _row_locator(whole)
         table = replace(
             table,
             left_out=table.left_out + len(whole.skipped),
-            row_locator=(whole.unit, whole.row_numbers[table.frame.index]),
+            row_locator=(unit, numbers[table.frame.index]),
         )
     if to_train:
         check_enough(table.target)
@@ -333,6 +334,7 @@ def _from_frame(frame: pd.DataFrame, options: TrainOptions, name: str = FRAME) -
             reason, remedy = explain_missing(target, frame[target].iloc[row])
             rejects.add(Path(name), int(numbers[row]), reason, remedy=remedy, unit="row")
     rejects.check_share(len(frame))
+    check_rows(Path(name), len(frame))
     rows = numbers[~missing]
     whole = frame.assign(**{target: column})[~missing]
     return LoadedTable(whole, (Path(name),), np.zeros(len(whole), np.intp), "row", rows, rejects)
