@@ -1,6 +1,7 @@
 """``TabularClassifier`` and ``TabularRegressor``: scikit-learn's contract, and tables as people have them."""
 
 import pickle
+import shutil
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,14 @@ import pytest
 from sklearn.model_selection import cross_val_score
 
 import batchprop as bp
-from batchprop.errors import BatchpropError, DataError, InputError, ParameterError, UnseenValueWarning
+from batchprop.errors import (
+    BatchpropError,
+    CheckpointError,
+    DataError,
+    InputError,
+    ParameterError,
+    UnseenValueWarning,
+)
 from batchprop.tabular.estimators import PRESETS
 from tests.estimators.tables import with_checks
 
@@ -127,6 +135,22 @@ def test_it_is_saved_cloned_and_cross_validated_as_any_estimator():
     again = pickle.loads(pickle.dumps(clf))
     np.testing.assert_array_equal(again.predict_proba(table), clf.predict_proba(table))
     assert cross_val_score(clf, table, label, cv=2).mean() > 0.7
+
+
+def test_a_fit_is_resumed_from_its_checkpoints_and_privacy_is_refused_with_the_reason(tmp_path):
+    table, price, _ = houses(60)
+    brief = {**BRIEF, "max_iter": 3, "n_members": 2}
+    whole = bp.TabularRegressor(**brief).fit(table, price, checkpoint=tmp_path)
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["member-0", "member-1"]
+    shutil.rmtree(tmp_path / "member-1")
+    resumed = bp.TabularRegressor(**brief).fit(table, price, checkpoint=tmp_path, resume=True)
+    np.testing.assert_array_equal(resumed.predict(table), whole.predict(table))
+    with pytest.raises(CheckpointError, match="of another fit"):
+        bp.TabularRegressor(**brief, types={"size": "text"}).fit(
+            table, price, checkpoint=tmp_path, resume=True
+        )
+    with pytest.raises(ParameterError, match="privacy is no parameter of TabularClassifier: the encoding"):
+        bp.TabularClassifier(privacy=1.0)
 
 
 def test_thresholds_are_learned_that_a_network_without_bins_misses():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple, Self
 
@@ -22,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from batchprop.batches import Indices
 from batchprop.errors import InputError, ParameterError
+from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.training import EpochRecord
 
 MIN_FOLDS, MAX_FOLDS = 4, 8
@@ -116,9 +118,22 @@ class _Ensemble(BaseEstimator):
         return folds
 
     def _fit_members(
-        self, X: Any, y: NDArray[Any], sample_weight: Any, folds: Sequence[Fold]
+        self,
+        X: Any,
+        y: NDArray[Any],
+        sample_weight: Any,
+        folds: Sequence[Fold],
+        checkpoint: str | Path | Checkpoints | None,
+        resume: bool,
     ) -> Iterator[tuple[Fold, Any]]:
         """Train the members one after the other, and yield each with its rows."""
+        if self.estimator.privacy is not None:
+            raise ParameterError(
+                f"privacy={self.estimator.privacy!r} is not allowed in an ensemble: each member would spend "
+                "the whole budget again, and held-out rows choose its best epoch; train one network, as "
+                "MLPClassifier(privacy=...)"
+            )
+        checkpoints = Checkpoints.of(checkpoint)
         seed, end = self.estimator.random_state or 0, monotonic() + (self.time_limit or math.inf)
         given = tuple(self.estimator.callbacks or ())
         self.members_ = []
@@ -133,6 +148,8 @@ class _Ensemble(BaseEstimator):
             with warnings.catch_warnings():
                 # Held-out rows tell the best epoch, though the loss may still fall at the last.
                 warnings.simplefilter("ignore", ConvergenceWarning)
+                # A member that ended before the ensemble was interrupted is kept as it is.
+                warnings.filterwarnings("ignore", "this fit ended after")
                 member.fit(
                     X[fold.train],
                     y[fold.train],
@@ -140,10 +157,14 @@ class _Ensemble(BaseEstimator):
                     X_val=X[fold.held_out],
                     y_val=y[fold.held_out],
                     sample_weight_val=weights_val,
+                    checkpoint=checkpoints and checkpoints.subfolder(f"member-{number}"),
+                    resume=resume,
                 )
             # It answers in the type of X: float64 gives the digits that an average deserves.
             self.members_.append(member.set_params(callbacks=self.estimator.callbacks, dtype=None))
             yield fold, member
+            if member.interrupted_:
+                return
 
     @property
     def n_iter_(self) -> int:
@@ -168,7 +189,16 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
         out_of_fold_: the probabilities of each row (n, K) by the members that held it out; NaN if none did.
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, folds: Sequence[Fold] | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        folds: Sequence[Fold] | None = None,
+        checkpoint: str | Path | Checkpoints | None = None,
+        resume: bool = False,
+    ) -> Self:
         """Train the members.
 
         Args:
@@ -176,6 +206,9 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
             y: their labels (n,).
             sample_weight: (n,) or None.
             folds: the rows of each member; every class in each training part. None for ``member_folds``.
+            checkpoint: a folder, or ``batchprop.Checkpoints(folder, every=...)``: each member keeps its state
+                in ``member-0``, ``member-1``, ... there. ``time_limit`` counts from each call.
+            resume: whether to keep the members that are done there, and resume the one that is not.
 
         Returns:
             The estimator.
@@ -185,7 +218,7 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
         self.classes_, codes = np.unique(y, return_inverse=True)
         held_out = [
             (fold.held_out, member.predict_log_proba(X[fold.held_out]))
-            for fold, member in self._fit_members(X, y, sample_weight, folds)
+            for fold, member in self._fit_members(X, y, sample_weight, folds, checkpoint, resume)
         ]
         rows, logs = (np.concatenate(parts) for parts in zip(*held_out, strict=True))
         weights = None if sample_weight is None else sample_weight[rows]
@@ -216,7 +249,16 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
         out_of_fold_: the answer for each row (n,) by the members that held it out; NaN where none did.
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, folds: Sequence[Fold] | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        folds: Sequence[Fold] | None = None,
+        checkpoint: str | Path | Checkpoints | None = None,
+        resume: bool = False,
+    ) -> Self:
         """Train the members.
 
         Args:
@@ -224,6 +266,9 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
             y: their targets (n,).
             sample_weight: (n,) or None.
             folds: the rows of each member; None for ``member_folds``.
+            checkpoint: a folder, or ``batchprop.Checkpoints(folder, every=...)``: each member keeps its state
+                in ``member-0``, ``member-1``, ... there. ``time_limit`` counts from each call.
+            resume: whether to keep the members that are done there, and resume the one that is not.
 
         Returns:
             The estimator.
@@ -232,7 +277,7 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
         folds = self._choose_folds(len(y), None, folds)
         held_out = [
             (fold.held_out, member.predict(X[fold.held_out]))
-            for fold, member in self._fit_members(X, y, sample_weight, folds)
+            for fold, member in self._fit_members(X, y, sample_weight, folds, checkpoint, resume)
         ]
         rows, answers = (np.concatenate(parts) for parts in zip(*held_out, strict=True))
         self.out_of_fold_ = _mean_by_row(rows, answers, len(y))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -25,6 +26,7 @@ from batchprop.data.frames import read_frame
 from batchprop.data.names import normalize_columns
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators import MLPClassifier, MLPRegressor
+from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor, member_folds
 from batchprop.estimators.kinds import check_kinds
 from batchprop.estimators.parameters import (
@@ -105,17 +107,34 @@ class _TabularEstimator(BaseEstimator):
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
 
+    def __new__(cls, *_: Any, **parameters: Any) -> Self:
+        # Whoever asks for privacy is to learn why there is none, and where there is.
+        if "privacy" in parameters:
+            raise ParameterError(
+                f"privacy is no parameter of {cls.__name__}: the encoding of the columns reads all rows, and "
+                "each network would spend the whole budget again; encode the columns by rules that do not "
+                "depend on the rows, and train MLPClassifier(privacy=...) or MLPRegressor(privacy=...)"
+            )
+        created: Self = super().__new__(cls)
+        return created
+
     def _set_parameters(self, parameters: Mapping[str, Any]) -> None:
         # As BaseMLP does: the constructor's signature is the only list of names.
         for name in self._get_param_names():
             setattr(self, name, parameters[name])
 
     def _fit(
-        self, X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None, ensemble: type, network: type
+        self,
+        X: Any,
+        y: NDArray[Any],
+        weights: NDArray[np.float64] | None,
+        ensemble: type,
+        network: type,
+        **options: Any,
     ) -> NDArray[np.float64]:
         """Fit preprocessing and networks; return the answer for each row by those that held it out.
 
-        The targets are as the networks take them.
+        The targets are as the networks take them, and the options are those of the ensemble's ``fit``.
         """
         check_parameters(self, _CONSTRAINTS)
         preset = PRESETS[self.preset]
@@ -135,7 +154,9 @@ class _TabularEstimator(BaseEstimator):
         folds = member_folds(n_members, len(frame), y if network is MLPClassifier else None, seed)
         fewest = min(len(fold.train) for fold in folds)
         member = network(random_state=seed, **self._network_parameters(preset, fewest))
-        self.network_ = ensemble(member, n_members, self.time_limit).fit(encoded, y, weights, folds=folds)
+        self.network_ = ensemble(member, n_members, self.time_limit).fit(
+            encoded, y, weights, folds=folds, **options
+        )
         held_out = np.full((len(kept), *self.network_.out_of_fold_.shape[1:]), np.nan)
         held_out[kept] = self.network_.out_of_fold_
         del self.network_.out_of_fold_  # here it is, for all rows
@@ -282,13 +303,24 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
     ) -> None:
         self._set_parameters(locals())
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        checkpoint: str | Path | Checkpoints | None = None,
+        resume: bool = False,
+    ) -> Self:
         """Train the networks.
 
         Args:
             X: the table (n, c): a data frame of pandas, polars or another library, or an array.
             y: the label of each row (n,).
             sample_weight: how much each row counts (n,), or None; a row of 0 is as if absent.
+            checkpoint: a folder, or ``batchprop.Checkpoints(folder, every=...)``: each network keeps its
+                state in ``member-0``, ``member-1``, ... there. ``time_limit`` counts from each call.
+            resume: whether to keep the networks that are done there, and resume the one that is not.
 
         Returns:
             The estimator.
@@ -297,6 +329,7 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
             InputError: rows and labels differ in number, or a label or weight cannot be used.
             DataError: no column is left to predict from.
             ParameterError: a parameter is not allowed.
+            CheckpointError: a checkpoint cannot be written or read, or is of another fit.
         """
         check_kinds(y, "y")
         y = column_or_1d(y, warn=True)
@@ -310,7 +343,9 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
             )
         # Rows of weight 0 may have other labels; they are left out before any network sees them.
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
-        self.out_of_fold_ = self._fit(X, codes, weights, MLPEnsembleClassifier, MLPClassifier)
+        self.out_of_fold_ = self._fit(
+            X, codes, weights, MLPEnsembleClassifier, MLPClassifier, checkpoint=checkpoint, resume=resume
+        )
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -411,13 +446,24 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
     ) -> None:
         self._set_parameters(locals())
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        checkpoint: str | Path | Checkpoints | None = None,
+        resume: bool = False,
+    ) -> Self:
         """Train the networks.
 
         Args:
             X: the table (n, c): a data frame of pandas, polars or another library, or an array.
             y: the number of each row (n,).
             sample_weight: how much each row counts (n,), or None; a row of 0 is as if absent.
+            checkpoint: a folder, or ``batchprop.Checkpoints(folder, every=...)``: each network keeps its
+                state in ``member-0``, ``member-1``, ... there. ``time_limit`` counts from each call.
+            resume: whether to keep the networks that are done there, and resume the one that is not.
 
         Returns:
             The estimator.
@@ -426,6 +472,7 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
             InputError: rows and numbers differ in number, or one is not finite.
             DataError: no column is left to predict from.
             ParameterError: a parameter is not allowed.
+            CheckpointError: a checkpoint cannot be written or read, or is of another fit.
         """
         if y is None:
             raise InputError("requires y to be passed, but the target y is None: give a number for each row")
@@ -438,7 +485,9 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
             )
         self.target_scaler_ = TargetScaler().fit(counted[:, None])
         scaled = self.target_scaler_.transform(y[:, None])[:, 0]
-        held_out = self._fit(X, scaled, weights, MLPEnsembleRegressor, MLPRegressor)
+        held_out = self._fit(
+            X, scaled, weights, MLPEnsembleRegressor, MLPRegressor, checkpoint=checkpoint, resume=resume
+        )
         self.out_of_fold_ = self._in_own_unit(held_out)
         self.held_out_errors_ = np.abs(self.out_of_fold_ - y)[~np.isnan(held_out)]
         return self
