@@ -137,14 +137,16 @@ def test_an_ensemble_that_died_anywhere_ends_as_one_that_did_not(tmp_path):
             MLPEnsembleClassifier(network).fit(
                 X, y, weights, checkpoint=Checkpoints(tmp_path, 1), resume=True
             )
-    resumed = MLPEnsembleClassifier(network).fit(X, y, weights, checkpoint=tmp_path, resume=True)
+    resumed = MLPEnsembleClassifier(network).fit(X, y, weights, checkpoint=Checkpoints(tmp_path), resume=True)
     np.testing.assert_array_equal(resumed.predict_proba(X), whole.predict_proba(X))
     np.testing.assert_array_equal(resumed.out_of_fold_, whole.out_of_fold_)
     assert resumed.temperature_ == whole.temperature_
-    with pytest.raises(CheckpointError, match="member-0 holds checkpoints of an earlier fit: resume"):
-        MLPEnsembleClassifier(network).fit(X, y, weights, checkpoint=tmp_path)
+    with pytest.raises(CheckpointError, match="member-1 holds checkpoints of an earlier fit: resume"):
+        MLPEnsembleClassifier(network).fit(X, y, weights, checkpoint=Checkpoints(tmp_path))
     with pytest.raises(CheckpointError, match="the checkpoint is of another fit: rows"):
-        MLPEnsembleClassifier(network, n_members=5).fit(X, y, weights, checkpoint=tmp_path, resume=True)
+        MLPEnsembleClassifier(network, n_members=5).fit(
+            X, y, weights, checkpoint=Checkpoints(tmp_path), resume=True
+        )
 
 
 def test_ctrl_c_ends_the_ensemble_with_the_members_so_far_and_resume_trains_the_others(tmp_path):
@@ -160,9 +162,9 @@ def test_ctrl_c_ends_the_ensemble_with_the_members_so_far_and_resume_trains_the_
 
     ensemble = MLPEnsembleRegressor(clone(network).set_params(callbacks=[interrupt]))
     with pytest.warns(UserWarning, match="Ctrl-C ended training after 3 epochs"):
-        ensemble.fit(X, y, checkpoint=tmp_path)
+        ensemble.fit(X, y, checkpoint=Checkpoints(tmp_path))
     assert [member.n_iter_ for member in ensemble.members_] == [5, 3]
-    resumed = MLPEnsembleRegressor(network).fit(X, y, checkpoint=tmp_path, resume=True)
+    resumed = MLPEnsembleRegressor(network).fit(X, y, checkpoint=Checkpoints(tmp_path), resume=True)
     np.testing.assert_array_equal(resumed.predict(X), whole.predict(X))
 
 

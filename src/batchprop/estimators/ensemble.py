@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple, Self
 
@@ -101,6 +100,7 @@ class _Ensemble(BaseEstimator):
     """
 
     members_: list[Any]
+    interrupted_: bool
 
     def __init__(self, estimator: Any, n_members: int = 4, time_limit: float | None = None) -> None:
         self.estimator = estimator
@@ -123,7 +123,7 @@ class _Ensemble(BaseEstimator):
         y: NDArray[Any],
         sample_weight: Any,
         folds: Sequence[Fold],
-        checkpoint: str | Path | Checkpoints | None,
+        checkpoint: Checkpoints | None,
         resume: bool,
     ) -> Iterator[tuple[Fold, Any]]:
         """Train the members one after the other, and yield each with its rows."""
@@ -133,7 +133,6 @@ class _Ensemble(BaseEstimator):
                 "the whole budget again, and held-out rows choose its best epoch; train one network, as "
                 "MLPClassifier(privacy=...)"
             )
-        checkpoints = Checkpoints.of(checkpoint)
         seed, end = self.estimator.random_state or 0, monotonic() + (self.time_limit or math.inf)
         given = tuple(self.estimator.callbacks or ())
         self.members_ = []
@@ -157,13 +156,14 @@ class _Ensemble(BaseEstimator):
                     X_val=X[fold.held_out],
                     y_val=y[fold.held_out],
                     sample_weight_val=weights_val,
-                    checkpoint=checkpoints and checkpoints.subfolder(f"member-{number}"),
+                    checkpoint=checkpoint and checkpoint.subfolder(f"member-{number + 1}"),
                     resume=resume,
                 )
             # It answers in the type of X: float64 gives the digits that an average deserves.
             self.members_.append(member.set_params(callbacks=self.estimator.callbacks, dtype=None))
             yield fold, member
-            if member.interrupted_:
+            self.interrupted_ = member.interrupted_
+            if self.interrupted_:
                 return
 
     @property
@@ -176,6 +176,12 @@ class _Ensemble(BaseEstimator):
         """The number of columns of X."""
         check_is_fitted(self, "members_")
         return int(self.members_[0].n_features_in_)
+
+    @property
+    def n_outputs_(self) -> int:
+        """The number of outputs of each member."""
+        check_is_fitted(self, "members_")
+        return int(self.members_[0].n_outputs_)
 
 
 class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
@@ -196,7 +202,7 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
         sample_weight: Any = None,
         *,
         folds: Sequence[Fold] | None = None,
-        checkpoint: str | Path | Checkpoints | None = None,
+        checkpoint: Checkpoints | None = None,
         resume: bool = False,
     ) -> Self:
         """Train the members.
@@ -206,8 +212,8 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
             y: their labels (n,).
             sample_weight: (n,) or None.
             folds: the rows of each member; every class in each training part. None for ``member_folds``.
-            checkpoint: a folder, or ``batchprop.Checkpoints(folder, every=...)``: each member keeps its state
-                in ``member-0``, ``member-1``, ... there. ``time_limit`` counts from each call.
+            checkpoint: where each member keeps its state, in ``member-1``, ``member-2``, ... there, or None.
+                ``time_limit`` counts from each call.
             resume: whether to keep the members that are done there, and resume the one that is not.
 
         Returns:
@@ -256,7 +262,7 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
         sample_weight: Any = None,
         *,
         folds: Sequence[Fold] | None = None,
-        checkpoint: str | Path | Checkpoints | None = None,
+        checkpoint: Checkpoints | None = None,
         resume: bool = False,
     ) -> Self:
         """Train the members.
@@ -266,8 +272,8 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
             y: their targets (n,).
             sample_weight: (n,) or None.
             folds: the rows of each member; None for ``member_folds``.
-            checkpoint: a folder, or ``batchprop.Checkpoints(folder, every=...)``: each member keeps its state
-                in ``member-0``, ``member-1``, ... there. ``time_limit`` counts from each call.
+            checkpoint: where each member keeps its state, in ``member-1``, ``member-2``, ... there, or None.
+                ``time_limit`` counts from each call.
             resume: whether to keep the members that are done there, and resume the one that is not.
 
         Returns:

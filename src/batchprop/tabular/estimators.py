@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -43,6 +44,7 @@ from batchprop.estimators.validation import (
     check_sample_weight,
     clear_errors,
 )
+from batchprop.tabular.fit import _wrap_target_scaler
 from batchprop.tabular.frames import as_pandas
 from batchprop.tabular.options import N_BINS, read_types
 from batchprop.tabular.predictions import encode_frame, warn_unseen
@@ -130,11 +132,13 @@ class _TabularEstimator(BaseEstimator):
         weights: NDArray[np.float64] | None,
         ensemble: type,
         network: type,
-        **options: Any,
+        *,
+        checkpoint: str | Path | Checkpoints | None,
+        resume: bool,
     ) -> NDArray[np.float64]:
         """Fit preprocessing and networks; return the answer for each row by those that held it out.
 
-        The targets are as the networks take them, and the options are those of the ensemble's ``fit``.
+        The targets are as the networks take them.
         """
         check_parameters(self, _CONSTRAINTS)
         preset = PRESETS[self.preset]
@@ -155,7 +159,7 @@ class _TabularEstimator(BaseEstimator):
         fewest = min(len(fold.train) for fold in folds)
         member = network(random_state=seed, **self._network_parameters(preset, fewest))
         self.network_ = ensemble(member, n_members, self.time_limit).fit(
-            encoded, y, weights, folds=folds, **options
+            encoded, y, weights, folds=folds, checkpoint=Checkpoints.of(checkpoint), resume=resume
         )
         held_out = np.full((len(kept), *self.network_.out_of_fold_.shape[1:]), np.nan)
         held_out[kept] = self.network_.out_of_fold_
@@ -201,6 +205,18 @@ class _TabularEstimator(BaseEstimator):
         warn_unseen(unseen)
         # In float32 the seventh digit of an answer would depend on the rows beside it.
         return encoded.astype(np.float64)
+
+    def to_pipeline(self) -> Pipeline:
+        """Return the fitted estimator as a pipeline of a data frame, as ``batchprop train`` saves it.
+
+        Its steps are those of ``preprocessor_`` and ``network``.
+        """
+        check_is_fitted(self, "network_")
+        return Pipeline([*self.preprocessor_.steps, ("network", self._make_network_step())])
+
+    def _make_network_step(self) -> Any:
+        """Return the networks, which answer in the labels or the unit of the target."""
+        raise NotImplementedError
 
     @property
     def n_iter_(self) -> int:
@@ -319,7 +335,7 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
             y: the label of each row (n,).
             sample_weight: how much each row counts (n,), or None; a row of 0 is as if absent.
             checkpoint: a folder, or ``batchprop.Checkpoints(folder, every=...)``: each network keeps its
-                state in ``member-0``, ``member-1``, ... there. ``time_limit`` counts from each call.
+                state in ``member-1``, ``member-2``, ... there. ``time_limit`` counts from each call.
             resume: whether to keep the networks that are done there, and resume the one that is not.
 
         Returns:
@@ -369,6 +385,11 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
         codes = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[codes]
         return labels
+
+    def _make_network_step(self) -> Any:
+        network = copy(self.network_)
+        network.classes_ = self.classes_
+        return network
 
     def _network_parameters(self, preset: Preset, n_rows: int) -> dict[str, Any]:
         weight = self.class_weight
@@ -462,7 +483,7 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
             y: the number of each row (n,).
             sample_weight: how much each row counts (n,), or None; a row of 0 is as if absent.
             checkpoint: a folder, or ``batchprop.Checkpoints(folder, every=...)``: each network keeps its
-                state in ``member-0``, ``member-1``, ... there. ``time_limit`` counts from each call.
+                state in ``member-1``, ``member-2``, ... there. ``time_limit`` counts from each call.
             resume: whether to keep the networks that are done there, and resume the one that is not.
 
         Returns:
@@ -543,6 +564,9 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
     def _in_own_unit(self, scaled: NDArray[np.floating]) -> NDArray[np.float64]:
         y: NDArray[np.float64] = self.target_scaler_.inverse_transform(scaled[:, None])[:, 0]
         return y
+
+    def _make_network_step(self) -> Any:
+        return _wrap_target_scaler(self.network_, self.target_scaler_)
 
     def _network_parameters(self, preset: Preset, n_rows: int) -> dict[str, Any]:
         return super()._network_parameters(preset, n_rows) | {"loss": self.loss}
