@@ -220,9 +220,6 @@ def test_what_needs_one_network_refuses_several_by_name(tmp_path):
     table, _, label = houses(40)
     clf = bp.TabularClassifier(**{**BRIEF, "max_iter": 1}).fit(table, label)
     refusals = {
-        lambda: bp.export.save_weights(
-            clf, tmp_path / "m.safetensors"
-        ): "TabularClassifier: its weights cannot",
         lambda: bp.microscope.look(clf, table, label): "a TabularClassifier has no network to plot",
     }
     for refused, message in refusals.items():
