@@ -23,6 +23,13 @@ from sklearn.utils.validation import check_is_fitted
 from batchprop.batches import Indices
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.checkpoints import Checkpoints
+from batchprop.estimators.recording import (
+    check_record_examples,
+    label_records,
+    number_records,
+    relabel_records,
+    to_frame,
+)
 from batchprop.training import EpochRecord
 
 MIN_FOLDS, MAX_FOLDS = 4, 8
@@ -30,6 +37,9 @@ MIN_FOLDS, MAX_FOLDS = 4, 8
 
 _LOG_TEMPERATURES = (-math.log(3.0), math.log(3.0))
 """A few held-out rows that are all answered well would ask for boundless certainty."""
+
+
+_TINY = np.finfo(np.float64).tiny
 
 
 class Fold(NamedTuple):
@@ -101,6 +111,7 @@ class _Ensemble(BaseEstimator):
 
     members_: list[Any]
     interrupted_: bool
+    _records: dict[str, Any] | None = None
 
     def __init__(self, estimator: Any, n_members: int = 4, time_limit: float | None = None) -> None:
         self.estimator = estimator
@@ -167,6 +178,20 @@ class _Ensemble(BaseEstimator):
                 return
 
     @property
+    def examples_(self) -> Any:
+        """What the members that held a row out say of it: a pandas DataFrame (see ``docs/examples.md``).
+
+        Raises:
+            AttributeError: the fit ran without ``record_examples=True``.
+        """
+        return to_frame(self._records)
+
+    @property
+    def engine_(self) -> str:
+        """The engine that trained the members, "numpy" or "jax"."""
+        return str(self.members_[0].engine_)
+
+    @property
     def n_iter_(self) -> int:
         """The most epochs of a member."""
         return max(int(member.n_iter_) for member in self.members_)
@@ -202,6 +227,7 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
         sample_weight: Any = None,
         *,
         folds: Sequence[Fold] | None = None,
+        record_examples: bool = False,
         checkpoint: Checkpoints | None = None,
         resume: bool = False,
     ) -> Self:
@@ -212,6 +238,7 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
             y: their labels (n,).
             sample_weight: (n,) or None.
             folds: the rows of each member; every class in each training part. None for ``member_folds``.
+            record_examples: whether to keep what the members that held a row out say of it, as ``examples_``.
             checkpoint: where each member keeps its state, in ``member-1``, ``member-2``, ... there, or None.
                 ``time_limit`` counts from each call.
             resume: whether to keep the members that are done there, and resume the one that is not.
@@ -219,6 +246,7 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
         Returns:
             The estimator.
         """
+        check_record_examples(record_examples)
         y = np.asarray(y)
         folds = self._choose_folds(len(y), y, folds)
         self.classes_, codes = np.unique(y, return_inverse=True)
@@ -229,7 +257,18 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
         rows, logs = (np.concatenate(parts) for parts in zip(*held_out, strict=True))
         weights = None if sample_weight is None else sample_weight[rows]
         self.temperature_ = fit_temperature(logs, codes[rows], weights)
-        self.out_of_fold_ = _mean_by_row(rows, softmax(logs / self.temperature_, axis=1), len(y))
+        P = self.out_of_fold_ = _mean_by_row(rows, softmax(logs / self.temperature_, axis=1), len(y))
+        self._records = label_records(y, self.classes_, P) if record_examples else None
+        return self
+
+    def relabel(self, labels: Any) -> Self:
+        """Give the classes other labels, in the same order, in every member too; see ``MLPClassifier``."""
+        check_is_fitted(self, "members_")
+        for member in self.members_:
+            member.relabel(labels)
+        before, self.classes_ = self.classes_, self.members_[0].classes_
+        if self._records is not None:
+            relabel_records(self._records, before, self.classes_)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
@@ -262,6 +301,7 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
         sample_weight: Any = None,
         *,
         folds: Sequence[Fold] | None = None,
+        record_examples: bool = False,
         checkpoint: Checkpoints | None = None,
         resume: bool = False,
     ) -> Self:
@@ -272,6 +312,7 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
             y: their targets (n,).
             sample_weight: (n,) or None.
             folds: the rows of each member; None for ``member_folds``.
+            record_examples: whether to keep what the members that held a row out say of it, as ``examples_``.
             checkpoint: where each member keeps its state, in ``member-1``, ``member-2``, ... there, or None.
                 ``time_limit`` counts from each call.
             resume: whether to keep the members that are done there, and resume the one that is not.
@@ -279,6 +320,7 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
         Returns:
             The estimator.
         """
+        check_record_examples(record_examples)
         y = np.asarray(y)
         folds = self._choose_folds(len(y), None, folds)
         held_out = [
@@ -286,8 +328,19 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
             for fold, member in self._fit_members(X, y, sample_weight, folds, checkpoint, resume)
         ]
         rows, answers = (np.concatenate(parts) for parts in zip(*held_out, strict=True))
-        self.out_of_fold_ = _mean_by_row(rows, answers, len(y))
+        answers = self.out_of_fold_ = _mean_by_row(rows, answers, len(y))
+        self._records = None
+        if record_examples:
+            self._records = number_records(y, answers, self.losses(y, answers))
         return self
+
+    def losses(self, y: NDArray[np.floating], answers: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return the loss of each answer (n,), as the members' training takes it."""
+        head = self.members_[0]._head()
+        # A head computes its loss from Z.
+        Z = np.log(np.maximum(answers, _TINY)) if head.name == "poisson" else answers
+        losses: NDArray[np.floating] = head.losses(np.atleast_2d(Z.T), np.atleast_2d(y.T))
+        return losses
 
     def predict(self, X: Any) -> NDArray[np.floating]:
         """Return the mean of the members' answers (n,)."""

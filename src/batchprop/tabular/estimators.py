@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -38,6 +37,7 @@ from batchprop.estimators.parameters import (
     interval,
     str_options,
 )
+from batchprop.estimators.recording import check_record_examples, label_records, number_records, to_frame
 from batchprop.estimators.validation import (
     blank_weightless,
     check_numeric_target,
@@ -106,6 +106,7 @@ class _TabularEstimator(BaseEstimator):
 
     preprocessor_: Pipeline
     network_: Any
+    _records: dict[str, Any] | None = None
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
 
@@ -141,6 +142,7 @@ class _TabularEstimator(BaseEstimator):
         The targets are as the networks take them.
         """
         check_parameters(self, _CONSTRAINTS)
+        self._records = None
         preset = PRESETS[self.preset]
         frame = self._read(X, reset=True)
         check_consistent_length(frame, y)
@@ -217,6 +219,15 @@ class _TabularEstimator(BaseEstimator):
     def _make_network_step(self) -> Any:
         """Return the networks, which answer in the labels or the unit of the target."""
         raise NotImplementedError
+
+    @property
+    def examples_(self) -> Any:
+        """What the networks that held a row out say of it: a pandas DataFrame (see ``docs/examples.md``).
+
+        Raises:
+            AttributeError: the fit ran without ``record_examples=True``.
+        """
+        return to_frame(self._records)
 
     @property
     def n_iter_(self) -> int:
@@ -325,6 +336,7 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
         y: Any,
         sample_weight: Any = None,
         *,
+        record_examples: bool = False,
         checkpoint: str | Path | Checkpoints | None = None,
         resume: bool = False,
     ) -> Self:
@@ -334,6 +346,8 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
             X: the table (n, c): a data frame of pandas, polars or another library, or an array.
             y: the label of each row (n,).
             sample_weight: how much each row counts (n,), or None; a row of 0 is as if absent.
+            record_examples: whether to keep what the networks that held a row out say of it, as
+                ``examples_``.
             checkpoint: a folder, or ``batchprop.Checkpoints(folder, every=...)``: each network keeps its
                 state in ``member-1``, ``member-2``, ... there. ``time_limit`` counts from each call.
             resume: whether to keep the networks that are done there, and resume the one that is not.
@@ -347,6 +361,7 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
             ParameterError: a parameter is not allowed.
             CheckpointError: a checkpoint cannot be written or read, or is of another fit.
         """
+        check_record_examples(record_examples)
         check_kinds(y, "y")
         y = column_or_1d(y, warn=True)
         with clear_errors(y=y), np.errstate(invalid="ignore"):  # it casts NaN before it refuses it
@@ -362,6 +377,9 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
         self.out_of_fold_ = self._fit(
             X, codes, weights, MLPEnsembleClassifier, MLPClassifier, checkpoint=checkpoint, resume=resume
         )
+        self.network_.relabel(self.classes_)
+        if record_examples:
+            self._records = label_records(y, self.classes_, self.out_of_fold_)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -387,9 +405,7 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
         return labels
 
     def _make_network_step(self) -> Any:
-        network = copy(self.network_)
-        network.classes_ = self.classes_
-        return network
+        return self.network_
 
     def _network_parameters(self, preset: Preset, n_rows: int) -> dict[str, Any]:
         weight = self.class_weight
@@ -473,6 +489,7 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
         y: Any,
         sample_weight: Any = None,
         *,
+        record_examples: bool = False,
         checkpoint: str | Path | Checkpoints | None = None,
         resume: bool = False,
     ) -> Self:
@@ -482,6 +499,8 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
             X: the table (n, c): a data frame of pandas, polars or another library, or an array.
             y: the number of each row (n,).
             sample_weight: how much each row counts (n,), or None; a row of 0 is as if absent.
+            record_examples: whether to keep what the networks that held a row out say of it, as
+                ``examples_``.
             checkpoint: a folder, or ``batchprop.Checkpoints(folder, every=...)``: each network keeps its
                 state in ``member-1``, ``member-2``, ... there. ``time_limit`` counts from each call.
             resume: whether to keep the networks that are done there, and resume the one that is not.
@@ -495,6 +514,7 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
             ParameterError: a parameter is not allowed.
             CheckpointError: a checkpoint cannot be written or read, or is of another fit.
         """
+        check_record_examples(record_examples)
         if y is None:
             raise InputError("requires y to be passed, but the target y is None: give a number for each row")
         weights = check_sample_weight(sample_weight, _num_samples(y))
@@ -510,6 +530,9 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
             X, scaled, weights, MLPEnsembleRegressor, MLPRegressor, checkpoint=checkpoint, resume=resume
         )
         self.out_of_fold_ = self._in_own_unit(held_out)
+        if record_examples:
+            losses = self.network_.losses(scaled, held_out)
+            self._records = number_records(y, self.out_of_fold_, losses)
         self.held_out_errors_ = np.abs(self.out_of_fold_ - y)[~np.isnan(held_out)]
         return self
 
