@@ -99,10 +99,6 @@ class Checkpoints:
             "batchprop.Checkpoints(folder, '5min')"
         )
 
-    def subfolder(self, name: str) -> Checkpoints:
-        """The checkpoints of a part of a fit, in a folder within this one."""
-        return Checkpoints(self.folder / name, self.every)
-
     def files(self) -> list[Path]:
         """The existing checkpoints, the oldest first.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple, Self
 
@@ -17,7 +18,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
 from batchprop.batches import Indices
@@ -49,7 +50,9 @@ class Fold(NamedTuple):
     held_out: Indices
 
 
-def member_folds(n_members: int, n_rows: int, labels: Any | None, random_state: int) -> list[Fold]:
+def member_folds(
+    n_members: int, n_rows: int, labels: Any | None, random_state: int, groups: Any | None = None
+) -> list[Fold]:
     """Divide the rows for each member into those that it learns from and those that it holds out.
 
     From 4 to 8 members hold out a part each of one division, so that every row is held out once; more go on
@@ -61,9 +64,11 @@ def member_folds(n_members: int, n_rows: int, labels: Any | None, random_state: 
         labels: the class of each row (n,), or None. A class of fewer rows than parts is in every training
             part, and never held out: no member may lack a class.
         random_state: shuffles.
+        groups: the group of each row (n,), or None; none is in both parts of a fold.
 
     Raises:
-        InputError: there are not two rows, of one class.
+        InputError: there are not two rows, of one class; there are not two groups, or the groups of each part
+            have a class of their own.
 
     Example:
         >>> folds = member_folds(4, 12, None, random_state=0)
@@ -71,9 +76,10 @@ def member_folds(n_members: int, n_rows: int, labels: Any | None, random_state: 
         True
     """
     n_folds = n_members if MIN_FOLDS <= n_members <= MAX_FOLDS else MAX_FOLDS
-    codes, counts = np.unique(
-        np.zeros(n_rows) if labels is None else labels, return_inverse=True, return_counts=True
-    )[1:]
+    labels = np.zeros(n_rows) if labels is None else np.asarray(labels)
+    if groups is not None:
+        return _group_folds(n_members, n_folds, labels, np.asarray(groups), random_state)
+    codes, counts = np.unique(labels, return_inverse=True, return_counts=True)[1:]
     n_folds = min(n_folds, counts.max(initial=0))
     if n_folds < 2:
         raise InputError(
@@ -91,13 +97,80 @@ def member_folds(n_members: int, n_rows: int, labels: Any | None, random_state: 
     return folds[:n_members]
 
 
-class _StopAt(NamedTuple):
-    """A callback that ends a training at a time of the monotonic clock."""
+def _group_folds(
+    n_members: int, n_folds: int, labels: NDArray[Any], groups: NDArray[Any], random_state: int
+) -> list[Fold]:
+    """Return the folds of whole groups."""
+    n_folds = min(n_folds, len(np.unique(groups)), np.unique(labels, return_counts=True)[1].max(initial=0))
+    folds = list[Fold]()
+    while n_folds > 1 and len(folds) < n_members:
+        division = StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state + len(folds))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            parts = list(division.split(labels, labels, groups))
+        kept = [_keep_classes(train, held_out, labels, groups) for train, held_out in parts]
+        if not any(len(fold.held_out) for fold in kept):
+            break
+        folds += [fold for fold in kept if len(fold.held_out)]
+    if len(folds) < n_members:
+        raise InputError(
+            f"{len(np.unique(groups))} groups leave no group to hold out without the last rows of a class: "
+            "give more groups of each class"
+        )
+    return folds[:n_members]
+
+
+def _keep_classes(train: Indices, held_out: Indices, labels: NDArray[Any], groups: NDArray[Any]) -> Fold:
+    """Return a fold without held-out groups that hold a class which no row to learn from has."""
+    lost = groups[held_out][~np.isin(labels[held_out], labels[train])]
+    moves = np.isin(groups[held_out], lost)
+    return Fold(np.sort(np.concatenate([train, held_out[moves]])), held_out[~moves])
+
+
+class StopAt(NamedTuple):
+    """A callback that ends a training at a time of the monotonic clock, after the epoch nearest to it."""
 
     end: float
 
-    def __call__(self, _: EpochRecord) -> bool:
-        return monotonic() >= self.end
+    def __call__(self, epoch: EpochRecord) -> bool:
+        """Return whether the end of the next epoch would be farther from that time."""
+        return monotonic() + epoch.seconds / 2 >= self.end
+
+
+class EnsembleFit(NamedTuple):
+    """What the fits of all members share, besides their rows."""
+
+    folds: Sequence[Fold]
+    sample_weight: Any = None
+    checkpoint: Checkpoints | None = None
+    resume: bool = False
+
+
+def _fit_member(member: Any, X: Any, y: NDArray[Any], number: int, call: EnsembleFit) -> None:
+    fold, checkpoint = call.folds[number], call.checkpoint
+    weights = [None if call.sample_weight is None else call.sample_weight[rows] for rows in fold]
+    if checkpoint is not None:
+        checkpoint = Checkpoints(member_folder(checkpoint.folder, number), checkpoint.every)
+    with warnings.catch_warnings():
+        # Held-out rows tell the best epoch, though the loss may still fall at the last.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # A member that had ended is read back as it was.
+        warnings.filterwarnings("ignore", "this fit ended after")
+        member.fit(
+            X[fold.train],
+            y[fold.train],
+            weights[0],
+            X_val=X[fold.held_out],
+            y_val=y[fold.held_out],
+            sample_weight_val=weights[1],
+            checkpoint=checkpoint,
+            resume=call.resume,
+        )
+
+
+def member_folder(folder: Path, number: int) -> Path:
+    """Return the folder of the checkpoints of one member, counted from 0."""
+    return folder / f"member-{number + 1}"
 
 
 class _Ensemble(BaseEstimator):
@@ -106,7 +179,7 @@ class _Ensemble(BaseEstimator):
     Args:
         estimator: the network to train several of, with ``early_stopping``.
         n_members: how many.
-        time_limit: after so many seconds no further epoch begins, and no further member; None for no limit.
+        time_limit: seconds; training ends with the epoch that ends nearest to them. None for no limit.
     """
 
     members_: list[Any]
@@ -128,16 +201,8 @@ class _Ensemble(BaseEstimator):
             )
         return folds
 
-    def _fit_members(
-        self,
-        X: Any,
-        y: NDArray[Any],
-        sample_weight: Any,
-        folds: Sequence[Fold],
-        checkpoint: Checkpoints | None,
-        resume: bool,
-    ) -> Iterator[tuple[Fold, Any]]:
-        """Train the members one after the other, and yield each with its rows."""
+    def _fit_members(self, X: Any, y: NDArray[Any], call: EnsembleFit) -> Iterator[tuple[Fold, Any]]:
+        """Train the members one after the other, and yield each with its rows and its answers for them."""
         if self.estimator.privacy is not None:
             raise ParameterError(
                 f"privacy={self.estimator.privacy!r} is not allowed in an ensemble: each member would spend "
@@ -146,45 +211,30 @@ class _Ensemble(BaseEstimator):
             )
         seed, end = self.estimator.random_state or 0, monotonic() + (self.time_limit or math.inf)
         given = tuple(self.estimator.callbacks or ())
-        self.members_ = []
-        for number, fold in enumerate(folds):
+        self.members_, self.interrupted_ = [], False
+        for number, fold in enumerate(call.folds):
             left = end - monotonic()
-            if number and left <= 0:
+            if self.members_ and left <= 0:
                 return
             # The members yet to come share the time that is left.
-            stop = _StopAt(monotonic() + left / (len(folds) - number))
+            stop = StopAt(monotonic() + left / (len(call.folds) - number))
             member = clone(self.estimator).set_params(random_state=seed + number, callbacks=(*given, stop))
-            weights, weights_val = (None if sample_weight is None else sample_weight[rows] for rows in fold)
-            with warnings.catch_warnings():
-                # Held-out rows tell the best epoch, though the loss may still fall at the last.
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                # A member that ended before the ensemble was interrupted is kept as it is.
-                warnings.filterwarnings("ignore", "this fit ended after")
-                member.fit(
-                    X[fold.train],
-                    y[fold.train],
-                    weights,
-                    X_val=X[fold.held_out],
-                    y_val=y[fold.held_out],
-                    sample_weight_val=weights_val,
-                    checkpoint=checkpoint and checkpoint.subfolder(f"member-{number + 1}"),
-                    resume=resume,
-                )
-            # It answers in the type of X: float64 gives the digits that an average deserves.
-            self.members_.append(member.set_params(callbacks=self.estimator.callbacks, dtype=None))
-            yield fold, member
+            try:
+                _fit_member(member, X, y, number, call)
+                # It answers in the type of X: float64 gives the digits that an average deserves.
+                member.set_params(callbacks=None, dtype=None)
+                answers = getattr(member, "predict_log_proba", member.predict)(X[fold.held_out])
+            except KeyboardInterrupt:
+                if not self.members_:
+                    raise
+                self.interrupted_ = True
+                return
             self.interrupted_ = member.interrupted_
+            if member.n_iter_ or not self.members_:
+                self.members_.append(member)
+                yield fold, answers
             if self.interrupted_:
                 return
-
-    @property
-    def examples_(self) -> Any:
-        """What the members that held a row out say of it: a pandas DataFrame (see ``docs/examples.md``).
-
-        Raises:
-            AttributeError: the fit ran without ``record_examples=True``.
-        """
-        return to_frame(self._records)
 
     @property
     def engine_(self) -> str:
@@ -208,6 +258,15 @@ class _Ensemble(BaseEstimator):
         check_is_fitted(self, "members_")
         return int(self.members_[0].n_outputs_)
 
+    @property
+    def examples_(self) -> Any:
+        """What the members that held a row out say of it: a pandas DataFrame (see ``docs/examples.md``).
+
+        Raises:
+            AttributeError: the fit ran without ``record_examples=True``.
+        """
+        return to_frame(self._records)
+
 
 class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
     """Several ``MLPClassifier`` of one fit, their probabilities averaged.
@@ -227,9 +286,9 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
         sample_weight: Any = None,
         *,
         folds: Sequence[Fold] | None = None,
-        record_examples: bool = False,
         checkpoint: Checkpoints | None = None,
         resume: bool = False,
+        record_examples: bool = False,
     ) -> Self:
         """Train the members.
 
@@ -238,10 +297,9 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
             y: their labels (n,).
             sample_weight: (n,) or None.
             folds: the rows of each member; every class in each training part. None for ``member_folds``.
+            checkpoint: where each member keeps its state, in a folder of its own in that folder; or None.
+            resume: whether members resume from there: one that had ended is read back.
             record_examples: whether to keep what the members that held a row out say of it, as ``examples_``.
-            checkpoint: where each member keeps its state, in ``member-1``, ``member-2``, ... there, or None.
-                ``time_limit`` counts from each call.
-            resume: whether to keep the members that are done there, and resume the one that is not.
 
         Returns:
             The estimator.
@@ -250,10 +308,8 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
         y = np.asarray(y)
         folds = self._choose_folds(len(y), y, folds)
         self.classes_, codes = np.unique(y, return_inverse=True)
-        held_out = [
-            (fold.held_out, member.predict_log_proba(X[fold.held_out]))
-            for fold, member in self._fit_members(X, y, sample_weight, folds, checkpoint, resume)
-        ]
+        call = EnsembleFit(folds, sample_weight, checkpoint, resume)
+        held_out = [(fold.held_out, logs) for fold, logs in self._fit_members(X, y, call)]
         rows, logs = (np.concatenate(parts) for parts in zip(*held_out, strict=True))
         weights = None if sample_weight is None else sample_weight[rows]
         self.temperature_ = fit_temperature(logs, codes[rows], weights)
@@ -301,9 +357,9 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
         sample_weight: Any = None,
         *,
         folds: Sequence[Fold] | None = None,
-        record_examples: bool = False,
         checkpoint: Checkpoints | None = None,
         resume: bool = False,
+        record_examples: bool = False,
     ) -> Self:
         """Train the members.
 
@@ -312,10 +368,9 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
             y: their targets (n,).
             sample_weight: (n,) or None.
             folds: the rows of each member; None for ``member_folds``.
+            checkpoint: where each member keeps its state, in a folder of its own in that folder; or None.
+            resume: whether members resume from there: one that had ended is read back.
             record_examples: whether to keep what the members that held a row out say of it, as ``examples_``.
-            checkpoint: where each member keeps its state, in ``member-1``, ``member-2``, ... there, or None.
-                ``time_limit`` counts from each call.
-            resume: whether to keep the members that are done there, and resume the one that is not.
 
         Returns:
             The estimator.
@@ -323,10 +378,8 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
         check_record_examples(record_examples)
         y = np.asarray(y)
         folds = self._choose_folds(len(y), None, folds)
-        held_out = [
-            (fold.held_out, member.predict(X[fold.held_out]))
-            for fold, member in self._fit_members(X, y, sample_weight, folds, checkpoint, resume)
-        ]
+        call = EnsembleFit(folds, sample_weight, checkpoint, resume)
+        held_out = [(fold.held_out, answers) for fold, answers in self._fit_members(X, y, call)]
         rows, answers = (np.concatenate(parts) for parts in zip(*held_out, strict=True))
         answers = self.out_of_fold_ = _mean_by_row(rows, answers, len(y))
         self._records = None
