@@ -63,7 +63,8 @@ def influence(
 
     Raises:
         InputError: an X is not a table, X and y have different numbers of rows, or do not fit the network;
-            ``sample_weight`` is not one finite number of at least 0 for each training row.
+            ``sample_weight`` is not one finite number of at least 0 for each training row; the estimator
+            holds several networks.
         NotFittedError: the estimator is not fitted.
         ParameterError: ``chunk`` is not an integer, or below 1.
 
@@ -79,6 +80,11 @@ def influence(
         >>> I.shape, bool(I[y == 0].mean() > I[y != 0].mean())
         ((150, 2), True)
     """
+    if not hasattr(estimator, "backprop"):
+        raise InputError(
+            f"a {type(estimator).__name__} has no gradients of its own: give a fitted MLPClassifier or "
+            "MLPRegressor; of several networks one, as model.network_.members_[0] of a tabular estimator"
+        )
     check_positive_int("chunk", chunk, f"at least 1 row, as {CHUNK_ROWS}")
     n, n_test = _count_rows("train", X_train, y_train), _count_rows("test", X_test, y_test)
     result, weights = np.zeros((n, n_test)), _check_weights(sample_weight, n)

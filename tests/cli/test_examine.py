@@ -83,6 +83,35 @@ def test_outliers_rank_first_in_the_units_of_the_target(folder, engine):
     assert "× the usual distance" in result.stdout
 
 
+@pytest.mark.filterwarnings("ignore:1 of 150 rows have no answer in examples_:UserWarning")
+def test_several_networks_rank_a_row_by_those_that_held_it_out(folder):
+    frame = pd.read_csv(mislabelled(folder / "flowers.csv"))
+    frame.loc[7, "species"] = "setosaa"
+    write(frame, folder / "flowers.csv")
+    words = ("--members", 4, "--epochs", 40, "--learning-rate", 0.01, "--top", 6)
+    result = run("examine", "flowers.csv", "--target", "species", *words)
+    assert re.search(r"Learned after \d+ epochs of 4 networks", result.stdout)
+    assert "by networks without the row" in result.stdout
+    actual = pd.read_csv("flowers-examined.csv")
+    assert list(actual)[4:] == ["mislabel_score", "mislabel_rank", "loss", "confidence"]
+    assert set(actual["line"][:6]) >= {row + 2 for row in FLIPPED}
+    assert actual["line"].iloc[-1] == 9
+    assert actual["why"].iloc[-1] == "held out by no network"
+    np.testing.assert_allclose(actual["mislabel_score"], -np.log(actual["confidence"]), rtol=1e-5)
+
+
+def test_several_networks_find_numbers_far_off(folder):
+    frame = pd.read_parquet(houses(folder / "houses.parquet", n=400))
+    frame.loc[[5, 77], "price"] += [90_000, -90_000]
+    write(frame, folder / "houses.parquet")
+    words = ("--target", "price", "--members", 4, "--epochs", 40, "--learning-rate", 0.01, "--top", 2)
+    result = run("examine", "houses.parquet", *words)
+    actual = pd.read_csv("houses-examined.csv")
+    assert set(actual["row"][:2]) == {6, 78}
+    assert "too high" in result.stdout
+    assert actual["mislabel_rank"].tolist() == list(range(1, 401))
+
+
 @pytest.mark.parametrize(("target", "ending"), [("species", "png"), ("petal_width", "svg")])
 def test_data_map_is_drawn_for_classification_and_regression(folder, target, ending):
     data = flowers(folder / "flowers.csv")
@@ -115,6 +144,16 @@ def test_digits_are_examined_without_a_file(folder):
         (["flowers.csv", "--target", "speceis"], 1, "did you mean 'species'"),
         (["none.csv", "--target", "species"], 1, "there is no file none.csv"),
         (["flowers.csv", "--target", "species", "--top", "-1"], 2, "--top"),
+        (
+            ["flowers.csv", "--target", "species", "--members", "3"],
+            2,
+            "does not hold out every row",
+        ),
+        (
+            ["flowers.csv", "--target", "species", "--members", "4", "--map", "m.png"],
+            2,
+            "leave out one of them",
+        ),
         (["flowers.csv", "--target", "species", "--out", "o.txt"], 2, "end it in .csv"),
         (["flowers.csv", "--target", "species", "--map", "m.jpg"], 2, "end it in .png"),
         (["flowers.csv", "--target", "species", "--out", "./flowers.csv"], 2, "is the table itself: name"),

@@ -7,6 +7,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import batchprop as bp
+from batchprop.tabular import persistence
 from tests.cli.commands import names, run
 
 
@@ -45,9 +46,30 @@ def test_regression_model_is_exported(models):
 @pytest.mark.parametrize("name", ["flowers-model", "houses-model"])
 def test_weights_are_exported_without_onnx(models, name):
     shown = run("export", models / name / "model.skops", "--weights", "net.safetensors").output
-    assert shown == "The network's weights in net.safetensors\n"
+    assert shown == "The weights in net.safetensors\n"
     assert bp.Network.from_weights("net.safetensors").sizes[1:] == (8, 3 if name == "flowers-model" else 1)
     assert len(load_file("net.safetensors")) == 4
+
+
+@pytest.mark.parametrize("kind", ["species", "petal_length"])
+def test_a_model_of_several_networks_is_exported(kind, models, monkeypatch):
+    frame = pd.read_csv(models / "flowers.csv")
+    y, X = frame[kind], frame.drop(columns=kind)
+    estimator = bp.TabularClassifier if kind == "species" else bp.TabularRegressor
+    model = estimator(n_members=3, max_iter=2, hidden_layer_sizes=(8,)).fit(X, y).to_pipeline()
+    monkeypatch.setattr(persistence, "load_pipeline", lambda _: model)
+    run("export", "several", "--onnx", "several.onnx", "--weights", "several.safetensors")
+    *_, result = answers("several.onnx", {name: X[[name]].to_numpy() for name in X})
+    ensemble = bp.export.load_ensemble("several.safetensors")
+    P = ensemble.predict(model[:-1].transform(X).T).T
+    if kind == "species":
+        np.testing.assert_allclose(result, model.predict_proba(X), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(P, model.predict_proba(X), rtol=0, atol=1e-5)
+    else:
+        np.testing.assert_allclose(result[:, 0], model.predict(X), rtol=1e-5)
+        np.testing.assert_allclose(
+            model[-1].transformer_.inverse_transform(P)[:, 0], model.predict(X), rtol=1e-5
+        )
 
 
 def test_existing_files_are_replaced_only_with_force(models, folder):

@@ -7,16 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
+from sklearn.base import clone
 from sklearn.metrics import log_loss
 
 from batchprop import MLPClassifier, MLPRegressor
-from batchprop.errors import InputError, ParameterError
+from batchprop.errors import CheckpointError, InputError, ParameterError
+from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.ensemble import (
     MLPEnsembleClassifier,
     MLPEnsembleRegressor,
     fit_temperature,
     member_folds,
 )
+from batchprop.privacy import Privacy
+from tests.estimators.test_checkpoints import DiedError, dying_after
 
 NETWORK: dict[str, Any] = {
     "hidden_layer_sizes": (8,),
@@ -117,4 +121,55 @@ def test_folds_that_are_not_one_for_each_member_are_refused():
     with pytest.raises(ParameterError, match="n_members=4 differs from the 5 folds"):
         MLPEnsembleRegressor(MLPRegressor()).fit(
             np.zeros((40, 1)), np.zeros(40), folds=member_folds(5, 40, None, 0)
+        )
+
+
+def test_an_ensemble_that_died_anywhere_ends_as_one_that_did_not(tmp_path):
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(80, 3))
+    y, weights = rng.integers(0, 2, 80), rng.uniform(0.5, 2, 80)
+    # There is nothing to learn, so members end early, and are kept as they are.
+    network = MLPClassifier(random_state=1, **NETWORK | {"n_iter_no_change": 1, "learning_rate_init": 1.0})
+    whole = MLPEnsembleClassifier(network).fit(X, y, weights)
+    assert min(member.n_iter_ for member in whole.members_) < 5
+    for n_writes in (1, 7, 4):
+        with dying_after(n_writes), pytest.raises(DiedError):
+            MLPEnsembleClassifier(network).fit(
+                X, y, weights, checkpoint=Checkpoints(tmp_path, 1), resume=True
+            )
+    resumed = MLPEnsembleClassifier(network).fit(X, y, weights, checkpoint=Checkpoints(tmp_path), resume=True)
+    np.testing.assert_array_equal(resumed.predict_proba(X), whole.predict_proba(X))
+    np.testing.assert_array_equal(resumed.out_of_fold_, whole.out_of_fold_)
+    assert resumed.temperature_ == whole.temperature_
+    with pytest.raises(CheckpointError, match="member-1 holds checkpoints of an earlier fit: resume"):
+        MLPEnsembleClassifier(network).fit(X, y, weights, checkpoint=Checkpoints(tmp_path))
+    with pytest.raises(CheckpointError, match="the checkpoint is of another fit: rows"):
+        MLPEnsembleClassifier(network, n_members=5).fit(
+            X, y, weights, checkpoint=Checkpoints(tmp_path), resume=True
+        )
+
+
+def test_ctrl_c_ends_the_ensemble_with_the_members_so_far_and_resume_trains_the_others(tmp_path):
+    X, y = np.arange(40.0)[:, None] / 40, np.arange(40.0) / 40
+    network = MLPRegressor(random_state=0, **NETWORK)
+    whole = MLPEnsembleRegressor(network).fit(X, y)
+    epochs = []
+
+    def interrupt(epoch):
+        epochs.append(epoch.number)
+        if len(epochs) == 8:
+            raise KeyboardInterrupt
+
+    ensemble = MLPEnsembleRegressor(clone(network).set_params(callbacks=[interrupt]))
+    with pytest.warns(UserWarning, match="Ctrl-C ended training after 3 epochs"):
+        ensemble.fit(X, y, checkpoint=Checkpoints(tmp_path))
+    assert [member.n_iter_ for member in ensemble.members_] == [5, 3]
+    resumed = MLPEnsembleRegressor(network).fit(X, y, checkpoint=Checkpoints(tmp_path), resume=True)
+    np.testing.assert_array_equal(resumed.predict(X), whole.predict(X))
+
+
+def test_a_private_ensemble_is_refused():
+    with pytest.raises(ParameterError, match="is not allowed in an ensemble: each member would spend"):
+        MLPEnsembleRegressor(MLPRegressor(privacy=Privacy(epsilon=1.0, delta=1e-5))).fit(
+            np.zeros((40, 1)), np.zeros(40)
         )

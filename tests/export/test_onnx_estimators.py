@@ -19,6 +19,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 import batchprop as bp
 from batchprop.activations import ACTIVATIONS, Activation
 from batchprop.errors import BatchpropError, InputError, ParameterError
+from batchprop.estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from batchprop.export.onnx import convert_model
 from batchprop.export.onnx_transformers import write_one_hot
 from tests.export.graphs import written
@@ -106,9 +107,33 @@ def test_requested_precision_is_used():
     check_classes(clf, matrix("float64"), runtime(clf, "float64"))
 
 
+SINGLE_TARGETS = [kind for kind, y in targets().items() if y.ndim == 1]
+
+
+@pytest.mark.parametrize("kind", SINGLE_TARGETS)
+def test_every_label_type_of_an_ensemble_is_exported(kind):
+    dtype = "float64" if kind == "booleans" else "float32"
+    network = bp.MLPClassifier((5,), learning_rate_init=0.05, dtype=dtype, **BRIEF)
+    ensemble = MLPEnsembleClassifier(network, n_members=3).fit(matrix(dtype), targets()[kind])
+    assert abs(ensemble.temperature_ - 1) > 0.05
+    check_classes(ensemble, 3 * matrix(dtype, seed=2, n=300))
+    check_classes(
+        make_pipeline(StandardScaler(), ensemble).fit(matrix(dtype), targets()[kind]), matrix(dtype)
+    )
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
+def test_an_ensemble_for_numbers_is_exported(loss):
+    y = np.random.default_rng(0).poisson(3, ROWS).astype(float)
+    ensemble = MLPEnsembleRegressor(bp.MLPRegressor(loss, (5,), **BRIEF)).fit(matrix(), y)
+    result = answers(runtime(ensemble), {"X": matrix(seed=2)})["prediction"]
+    np.testing.assert_allclose(result[:, 0], ensemble.predict(matrix(seed=2)), rtol=1e-5, atol=1e-5)
+
+
 def test_pipelines_of_a_matrix_are_exported():
     X = np.where(np.random.default_rng(0).random((ROWS, 4)) < 0.2, np.nan, matrix())
-    for last in (bp.MLPClassifier((5,), **BRIEF), LogisticRegression()):
+    network = bp.MLPClassifier((5,), **BRIEF)
+    for last in (network, MLPEnsembleClassifier(network), LogisticRegression()):
         steps = SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
         check_classes(make_pipeline(*steps, last).fit(X, targets()["several integers"]), X.astype("float32"))
 
@@ -127,11 +152,20 @@ def test_grid_search_exports_its_best_estimator():
 
 
 @pytest.mark.parametrize(
-    "scaler", [StandardScaler(), StandardScaler(with_mean=False), StandardScaler(with_std=False)]
+    ("scaler", "n_members"),
+    [
+        (StandardScaler(), 1),
+        (StandardScaler(with_mean=False), 1),
+        (StandardScaler(with_std=False), 1),
+        (StandardScaler(), 3),
+    ],
 )
-def test_transformed_target_is_predicted_in_its_units(scaler):
+def test_transformed_target_is_predicted_in_its_units(scaler, n_members):
     y = 1e4 + 1e3 * matrix().sum(axis=1)
-    reg = TransformedTargetRegressor(bp.MLPRegressor(max_iter=15, tol=1e9), transformer=scaler)
+    network = bp.MLPRegressor(max_iter=15, tol=1e9)
+    reg = TransformedTargetRegressor(
+        network if n_members == 1 else MLPEnsembleRegressor(network, n_members), transformer=scaler
+    )
     model = make_pipeline(StandardScaler(), reg).fit(matrix(), y)
     result = answers(runtime(model), {"X": matrix(seed=5)})["prediction"]
     np.testing.assert_allclose(result[:, 0], model.predict(matrix(seed=5)), rtol=1e-5, atol=1e-2)

@@ -29,7 +29,8 @@ KINDS = ["size", "town", "sold", "garden"]
 
 
 def agree(model, session, frame):
-    result = list(answers(session, fed(frame, model["columns"].kinds)).values())
+    steps = getattr(model, "preprocessor_", model)
+    result = list(answers(session, fed(frame, steps["columns"].kinds)).values())
     if not hasattr(model, "classes_"):
         wanted = model.predict(frame)
         np.testing.assert_allclose(result[0][:, 0], wanted, rtol=1e-5, atol=1e-5 * np.abs(wanted).max())
@@ -59,6 +60,20 @@ def test_activations_in_a_pipeline_match_predict(activation):
 def test_tables_of_few_columns_match_predict(columns):
     options = {"n": 120, "columns": columns}
     agree(pipeline("classes", **options), session_of("classes", **options), table(200, 5))
+
+
+@pytest.mark.filterwarnings("ignore::batchprop.errors.UnseenValueWarning")
+@pytest.mark.parametrize("task", ["classes", "numbers"])
+def test_tabular_estimators_match_predict(task):
+    frame, rng = table(200, 6), np.random.default_rng(6)
+    brief = {"max_iter": 2, "n_members": 3, "engine": "numpy", "hidden_layer_sizes": (8,)}
+    if task == "classes":
+        y = np.array(["p", "q", "r"])[rng.integers(0, 3, 200)]
+        model = bp.TabularClassifier(**brief).fit(frame, y)
+    else:
+        y = 1e6 + 1e3 * frame[NAMES["rooms"]].fillna(0).to_numpy(float) + rng.normal(size=200)
+        model = bp.TabularRegressor(**brief).fit(frame, y)
+    agree(model, runtime(model), table(300, 7))
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=True)

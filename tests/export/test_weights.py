@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,9 @@ from safetensors.numpy import load_file, save
 
 import batchprop as bp
 from batchprop.activations import ACTIVATIONS, Activation
+from batchprop.backprop import predict
 from batchprop.errors import ModelError, ParameterError
+from batchprop.estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from batchprop.heads import HEADS
 
 ABOUT = {"format": 1, "activations": ["tanh"], "head": {"name": "softmax"}}
@@ -112,6 +115,65 @@ def test_regressor_round_trips(loss, tmp_path):
     _, batch = reg.network_and_batch(X, y)
     result = bp.backprop(bp.export.load_weights(tmp_path / "reg.safetensors"), *batch)
     np.testing.assert_allclose(result.losses, reg.backprop(X, y).losses, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "softmax", "numbers", "table"])
+def test_ensemble_round_trips(kind, tmp_path):
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    y = {"sigmoid": X[:, 0] > 0, "softmax": np.digitize(X[:, 0], [-0.5, 0.5])}.get(kind, X[:, 0])
+    if kind == "table":
+        model = bp.TabularRegressor(n_members=3, max_iter=2, hidden_layer_sizes=(4,)).fit(X, y)
+        X, given = model.preprocessor_.transform(pd.DataFrame(X, columns=["x0", "x1", "x2"])), model.network_
+    elif kind == "numbers":
+        model = given = MLPEnsembleRegressor(bp.MLPRegressor(hidden_layer_sizes=(4,), **BRIEF)).fit(X, y)
+    else:
+        model = given = MLPEnsembleClassifier(bp.MLPClassifier((4,), **BRIEF)).fit(X, y)
+        assert model.temperature_ != 1
+    bp.export.save_weights(model, tmp_path / "e.safetensors")
+    names = load_file(tmp_path / "e.safetensors")
+    assert len(names) == 4 * len(given.members_)
+    assert names["members.1.layers.0.W"].shape[0] == 4
+    P = bp.export.load_ensemble(tmp_path / "e.safetensors").predict(X.T)
+    if kind == "softmax":
+        np.testing.assert_allclose(P.T, model.predict_proba(X), rtol=1e-5)
+    else:
+        wanted = given.predict_proba(X)[:, 1] if kind == "sigmoid" else given.predict(X)
+        np.testing.assert_allclose(P[0], wanted, rtol=1e-5, atol=1e-6)
+    with pytest.raises(
+        ModelError, match=r"e.safetensors holds \d networks .*: read it with bp.export.load_e"
+    ):
+        bp.export.load_weights(tmp_path / "e.safetensors")
+
+
+def test_one_network_is_an_ensemble_of_one(tmp_path):
+    net = bp.Network.create([4, 3, 2], random_state=0)
+    bp.export.save_weights(net, tmp_path / "net.safetensors")
+    B = np.random.default_rng(0).normal(size=(4, 5))
+    np.testing.assert_array_equal(
+        bp.export.load_ensemble(tmp_path / "net.safetensors").predict(B), predict(net, B)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_members": 3}, "its arrays are to be members.0.layers.0.W"),
+        ({"n_members": 10**12}, "it names 1000000000000 networks, and holds 8 arrays"),
+        ({"n_members": 0}, "its ensemble is"),
+        ({"n_members": True}, "its ensemble is"),
+        ({"temperature": 0.0}, "its ensemble is"),
+        ({"temperature": float("nan")}, "its ensemble is"),
+        ({"temperature": "1"}, "its ensemble is"),
+        ({"more": 1}, "lacks the entry"),
+        ({"sizes": (4, 3, 3)}, "its networks differ in the number of their inputs or outputs"),
+    ],
+)
+def test_ensembles_that_batchprop_did_not_write_are_refused(changes, message, tmp_path):
+    about = {"n_members": 2, "temperature": 1.5, **changes}
+    each = arrays(), arrays(about.pop("sizes", (4, 3, 2)))
+    tensors = {f"members.{i}.{name}": array for i in (0, 1) for name, array in each[i].items()}
+    with pytest.raises(ModelError, match=message):
+        bp.export.load_ensemble(crafted(tmp_path / "e.safetensors", tensors, **about))
 
 
 def test_jax_arrays_are_saved(tmp_path):

@@ -1,6 +1,7 @@
 """``TabularClassifier`` and ``TabularRegressor``: scikit-learn's contract, and tables as people have them."""
 
 import pickle
+import shutil
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,18 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from scipy.stats import rankdata
 from sklearn.model_selection import cross_val_score
 
 import batchprop as bp
-from batchprop.errors import BatchpropError, DataError, InputError, ParameterError, UnseenValueWarning
+from batchprop.errors import (
+    BatchpropError,
+    CheckpointError,
+    DataError,
+    InputError,
+    ParameterError,
+    UnseenValueWarning,
+)
 from batchprop.tabular.presets import PRESETS
 from tests.estimators.tables import with_checks
 
@@ -130,6 +139,22 @@ def test_it_is_saved_cloned_and_cross_validated_as_any_estimator():
     assert cross_val_score(clf, table, label, cv=2).mean() > 0.7
 
 
+def test_a_fit_is_resumed_from_its_checkpoints_and_privacy_is_refused_with_the_reason(tmp_path):
+    table, price, _ = houses(60)
+    brief = {**BRIEF, "max_iter": 3, "n_members": 2}
+    whole = bp.TabularRegressor(**brief).fit(table, price, checkpoint=tmp_path)
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["member-1", "member-2"]
+    shutil.rmtree(tmp_path / "member-2")
+    resumed = bp.TabularRegressor(**brief).fit(table, price, checkpoint=tmp_path, resume=True)
+    np.testing.assert_array_equal(resumed.predict(table), whole.predict(table))
+    with pytest.raises(CheckpointError, match="of another fit"):
+        bp.TabularRegressor(**brief, types={"size": "text"}).fit(
+            table, price, checkpoint=tmp_path, resume=True
+        )
+    with pytest.raises(ParameterError, match="privacy is no parameter of TabularClassifier: the encoding"):
+        bp.TabularClassifier(privacy=1.0)
+
+
 def test_thresholds_are_learned_that_a_network_without_bins_misses():
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"x": rng.uniform(size=600)})
@@ -193,23 +218,52 @@ def test_weights_of_unknown_classes_are_refused_and_names_are_compared_in_one_un
     assert (clf.predict(composed) == clf.predict(decomposed)).all()
 
 
-def test_what_needs_one_network_refuses_several_by_name(tmp_path):
-    table, _, label = houses(40)
+def test_what_needs_one_network_refuses_several_by_name_and_takes_one():
+    table, price, label = houses(40)
     clf = bp.TabularClassifier(**{**BRIEF, "max_iter": 1}).fit(table, label)
-    refusals = {
-        lambda: bp.export.to_onnx(
-            clf, tmp_path / "m.onnx"
-        ): "a TabularClassifier has no ONNX form, as its answers",
-        lambda: bp.export.save_weights(
-            clf, tmp_path / "m.safetensors"
-        ): "TabularClassifier: its weights cannot",
-        lambda: bp.microscope.look(clf, table, label): "a TabularClassifier has no network to plot",
-    }
-    for refused, message in refusals.items():
-        with pytest.raises(BatchpropError, match=message):
-            refused()
-    assert not list(tmp_path.iterdir())
+    for model, remedy in (
+        (clf, r"a TabularClassifier holds several networks, and this .*: give model.network_.members_\[0\]"),
+        (clf.network_, r"a MLPEnsembleClassifier holds several networks, .*: give model.members_\[0\]"),
+    ):
+        with pytest.raises(InputError, match=remedy):
+            bp.microscope.look(model, table, label)
+        with pytest.raises(InputError, match=r"has no gradients of its own: .* model.network_.members_\[0\]"):
+            bp.influence(model, table, label, table, label)
+    member, X = clf.network_.members_[0], clf.preprocessor_.transform(table)
+    assert "dear" in bp.microscope.look(member, X, label).html
     # Each network has its gradients.
-    member, codes = clf.network_.members_[0], np.searchsorted(clf.classes_, label)
-    step = member.backprop(clf.preprocessor_.transform(table), codes)
-    assert step.gradient.squared_norms().shape == (40,)
+    assert member.backprop(X, label).gradient.squared_norms().shape == (40,)
+    reg = bp.TabularRegressor(**{**BRIEF, "max_iter": 1}).fit(table, price)
+    with pytest.raises(InputError, match="a TabularRegressor holds several networks"):
+        bp.plots.LearningCurveDisplay.from_estimator(reg)
+
+
+def test_examples_are_what_the_networks_that_held_a_row_out_say_of_it():
+    table, price, label = houses(200)
+    label[[3, 50]] = np.where(label[[3, 50]] == "dear", "cheap", "dear")
+    price[7] += 1e5
+    brief, weights = {**BRIEF, "preset": "balanced"}, np.r_[np.ones(199), 0.0]
+    with pytest.warns(UserWarning, match="1 of 200 rows have no answer in examples_, as no network"):
+        clf = bp.TabularClassifier(**brief).fit(table, label, weights, record_examples=True)
+    examples = clf.examples_
+    P, codes = clf.out_of_fold_[:199], np.searchsorted(clf.classes_, label[:199])
+    assert (examples["given_label"] == label).all()
+    assert (examples["predicted_label"][:199] == clf.classes_[P.argmax(1)]).all()
+    np.testing.assert_allclose(examples["confidence"][:199], P[np.arange(199), codes])
+    losses = [-np.log(p[code]) for p, code in zip(P, codes, strict=True)]
+    np.testing.assert_allclose(examples["mislabel_score"][:199], losses)
+    assert (examples["mislabel_rank"][:199] == rankdata(-examples["mislabel_score"][:199], "ordinal")).all()
+    assert examples.iloc[199].isna().sum() == 5
+    assert set(examples.nsmallest(5, "mislabel_rank").index) >= {3, 50}
+    with pytest.raises(InputError, match="a data map shows how one network's answers change"):
+        bp.plots.DataMapDisplay.from_estimator(clf)
+    reg = bp.TabularRegressor(**brief).fit(table, price, record_examples=True)
+    examples = reg.examples_
+    np.testing.assert_array_equal(examples["predicted_label"], reg.out_of_fold_)
+    losses = ((reg.out_of_fold_ - price) / np.std(price)) ** 2 / 2
+    np.testing.assert_allclose(examples["loss"], losses, rtol=1e-4)
+    assert examples["mislabel_rank"][7] == 1
+    with pytest.raises(AttributeError, match="fit with record_examples=True"):
+        reg.fit(table, price).examples_  # noqa: B018
+    with pytest.raises(ParameterError, match="record_examples=1 is not allowed"):
+        reg.fit(table, price, record_examples=1)

@@ -17,6 +17,7 @@ from batchprop.cli.options import (
     safe_csv_option,
     with_parameters,
 )
+from batchprop.errors import ParameterError
 from batchprop.tabular.options import TrainOptions
 
 EXAMPLES = """Examples:
@@ -25,8 +26,13 @@ batchprop examine
 
 batchprop examine flowers.csv --target species
 
+batchprop examine flowers.csv --target species --members 8
+
 batchprop examine houses.parquet --target price --top 20 --out suspicious.csv --map prices.png
 """
+
+MIN_MEMBERS = 4
+"""So many networks hold out every row once."""
 
 _TRAINING = "The network and its training"
 _OUTPUT = "What comes out"
@@ -48,6 +54,15 @@ _OUTPUT = "What comes out"
     option("epochs", help="At most this many passes over the rows; fewer if learning ends.", panel=_TRAINING),
     option("seed", help="Seed of the initial weights and the order of the rows.", panel=_TRAINING),
     option("engine", panel=_TRAINING),
+    own_option(
+        "members",
+        int,
+        1,
+        metavar="N",
+        low=1,
+        help="Train so many networks, at least 4, and rank each row by those that did not learn from it.",
+        panel=_TRAINING,
+    ),
     own_option("top", int, 50, metavar="ROWS", low=0, help="How many rows to print.", panel=_OUTPUT),
     own_option(
         "out",
@@ -73,6 +88,7 @@ _OUTPUT = "What comes out"
 def examine(
     *,
     data: Path | None,
+    members: int,
     top: int,
     out: Path | None,
     data_map: Path | None,
@@ -88,6 +104,9 @@ def examine(
     Rows are ranked by their mean loss over the epochs. Ctrl-C ends the training
     early: rows are ranked by the epochs so far, and the exit code is 130.
 
+    With --members, several networks each hold out a part of the rows, and a row is
+    ranked by the loss of those that held it out.
+
     Each row is named by its line in the file. Parquet files and the digits have no
     lines: their rows are counted, and row 1 is the first.
     """
@@ -96,6 +115,15 @@ def examine(
     options = TrainOptions(**parse_values(values))
     options.check()
     check_target_given(data, values, "examine")
+    if 1 < members < MIN_MEMBERS:
+        raise ParameterError(
+            f"--members {members} does not hold out every row: give 1, or at least {MIN_MEMBERS}"
+        )
+    if members > 1 and data_map is not None:
+        raise ParameterError(
+            f"--map shows how one network's answers change over its epochs, and --members {members} asks for "
+            "several: leave out one of them"
+        )
     out = out or Path(f"{data.stem if data else 'digits'}-examined.csv")
     with require_tables():
         from batchprop.cli.examine_command import IMAGE_SUFFIXES, ExamineFiles, examine_command
@@ -105,4 +133,4 @@ def examine(
     if data_map is not None:
         check_suffix("--map", data_map, IMAGE_SUFFIXES)
     files = ExamineFiles(data, out, data_map, safe_csv, force)
-    raise typer.Exit(examine_command(options, files, top=top, tenth=tenth))
+    raise typer.Exit(examine_command(options, files, n_members=members, top=top, tenth=tenth))

@@ -16,6 +16,7 @@ from sklearn.metrics import PredictionErrorDisplay
 from batchprop.cli.console import make_console, make_table, show_data, show_network
 from batchprop.cli.progress import progress
 from batchprop.cli.signals import exit_code
+from batchprop.estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from batchprop.files import create_file
 from batchprop.plots import DataMapDisplay
 from batchprop.plots.style import set_title
@@ -33,6 +34,8 @@ from batchprop.tabular.transformers import TargetScaler, make_preprocessor
 IMAGE_SUFFIXES = (".png", ".svg", ".pdf")
 
 _MIN_COUNT, _MAX_COUNT = 16, 200
+_STOPPING: dict[str, Any] = {"early_stopping": True, "scoring": "loss", "tol": 0.0}
+"""Of several networks: the rows that each holds out tell its best epoch."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class ExamineResult:
     """The fitted network, its history, and the table of rows.
 
     Attributes:
-        network: the fitted MLPClassifier or MLPRegressor.
+        network: the fitted MLPClassifier or MLPRegressor, or an ensemble of them.
         history: its epochs.
         rows: a line for each row, the most suspicious first.
     """
@@ -68,12 +71,15 @@ class ExamineFiles(NamedTuple):
     force: bool
 
 
-def examine_command(options: TrainOptions, files: ExamineFiles, *, top: int, tenth: bool) -> int:
+def examine_command(
+    options: TrainOptions, files: ExamineFiles, *, n_members: int, top: int, tenth: bool
+) -> int:
     """Train, print the most suspicious rows, and write all rows.
 
     Args:
         options: of the training, checked.
         files: to read and to write.
+        n_members: how many networks; of several, those that held a row out rank it.
         top: how many rows to print.
         tenth: whether a batch is a tenth of the rows, from 16 to 200.
 
@@ -93,7 +99,7 @@ def examine_command(options: TrainOptions, files: ExamineFiles, *, top: int, ten
         if tenth:
             options = replace(options, batch_size=min(max(len(table.frame) // 10, _MIN_COUNT), _MAX_COUNT))
         show_data(console, table, f"{len(table.frame):,} to examine")
-        result = examine(console, table, options)
+        result = examine(console, table, options, n_members)
         _show_end(console, result)
         _show_rows(console, result.rows, table.target.task, top)
         with write_errors(out):
@@ -107,8 +113,10 @@ def examine_command(options: TrainOptions, files: ExamineFiles, *, top: int, ten
     return exit_code() if result.network.interrupted_ else 0
 
 
-def examine(console: Console, table: TrainingTable, options: TrainOptions) -> ExamineResult:
-    """Train a network on all rows, and record its dynamics on each."""
+def examine(
+    console: Console, table: TrainingTable, options: TrainOptions, n_members: int = 1
+) -> ExamineResult:
+    """Train a network on all rows and record its dynamics on each, or several that each hold out some."""
     X = make_preprocessor(table.columns, len(table.frame), table.target.name).fit_transform(table.frame)
     show_network(console, layer_sizes(table, X.shape[1], options.hidden), options)
     history: History = []
@@ -117,7 +125,7 @@ def examine(console: Console, table: TrainingTable, options: TrainOptions) -> Ex
     with progress(console, options.epochs) as show, translate_errors(options, clips=False):
         # All rows are training rows: the network's dynamics on each of them count, not a test.
         parameters = network_parameters(options, task, len(X), HistoryCallback(history, show))
-        network, examples = fit(X, table.target.values, parameters)
+        network, examples = fit(X, table.target.values, parameters, n_members)
     if not history:
         # Ctrl-C came before the end of the first epoch: nothing was recorded.
         raise KeyboardInterrupt
@@ -125,23 +133,32 @@ def examine(console: Console, table: TrainingTable, options: TrainOptions) -> Ex
     return ExamineResult(network, history, examples.sort_values("mislabel_rank", kind="stable"))
 
 
-def _examine_classes(X: Any, y: Any, parameters: dict[str, Any]) -> tuple[Any, pd.DataFrame]:
+def _examine_classes(X: Any, y: Any, parameters: dict[str, Any], n_members: int) -> tuple[Any, pd.DataFrame]:
     classes, indices = np.unique(y, return_inverse=True)
-    network = make_network("classification", **parameters).fit(X, indices, record_examples=True)
+    network = _make_estimator("classification", parameters, n_members)
+    network.fit(X, indices, record_examples=True)
     examples = network.relabel(classes).examples_
     examples.insert(2, "why", explain_label(examples))
     return network, examples
 
 
-def _examine_numbers(X: Any, y: Any, parameters: dict[str, Any]) -> tuple[Any, pd.DataFrame]:
+def _examine_numbers(X: Any, y: Any, parameters: dict[str, Any], n_members: int) -> tuple[Any, pd.DataFrame]:
     scaler = TargetScaler()
     scaled = scaler.fit_transform(y[:, None])[:, 0]
-    network = make_network("regression", **parameters).fit(X, scaled, record_examples=True)
+    network = _make_estimator("regression", parameters, n_members)
+    network.fit(X, scaled, record_examples=True)
     examples = network.examples_
     examples["given_label"] = y
     examples["predicted_label"] = scaler.inverse_transform(examples[["predicted_label"]].to_numpy())
     examples.insert(2, "why", explain_number(examples))
     return network, examples
+
+
+def _make_estimator(task: Task, parameters: dict[str, Any], n_members: int) -> Any:
+    if n_members == 1:
+        return make_network(task, **parameters)
+    ensemble = MLPEnsembleClassifier if task == "classification" else MLPEnsembleRegressor
+    return ensemble(make_network(task, **parameters, **_STOPPING), n_members)
 
 
 def _draw_map(examples: pd.DataFrame, task: Task, title: str, path: Path) -> None:
@@ -170,9 +187,11 @@ def _show_end(out: Console, result: ExamineResult) -> None:
     seconds = format_duration(sum(epoch.seconds for epoch in result.history))
     engine = {"numpy": "NumPy", "jax": "JAX"}[result.network.engine_]
     cut = "Interrupted" if result.network.interrupted_ else "Learned"
+    members = len(getattr(result.network, "members_", ()))
     out.print(
         "",
-        f"{cut} after {count_epochs(len(result.history))}, {seconds} with {engine}.",
+        f"{cut} after {count_epochs(len(result.history))}"
+        f"{f' of {members} networks' if members else ''}, {seconds} with {engine}.",
         "",
         sep="\n",
         soft_wrap=True,
@@ -184,10 +203,12 @@ def _show_rows(out: Console, examples: pd.DataFrame, task: Task, top: int) -> No
     locator = examples.columns[0]
     predicted = "predicted" if task == "classification" else "expected"
     if task == "classification":
-        other = int((examples["given_label"] != examples["predicted_label"]).sum())
+        predicted_rows = examples["predicted_label"].notna()
+        other = int((examples["given_label"] != examples["predicted_label"])[predicted_rows].sum())
         out.print(
             f"{other:,} of {len(examples):,} rows are predicted to have another label than the one given.",
-            "The probability is that of the given label, averaged over the epochs.",
+            "The probability is that of the given label, "
+            + ("averaged over the epochs." if "variability" in examples else "by networks without the row."),
             "",
             sep="\n",
         )

@@ -36,7 +36,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The network's weights alone, as .safetensors: without the preprocessing of the columns.",
+            help="The weights alone, of one network or several, as .safetensors: without the preprocessing.",
             show_default=False,
         ),
     ] = None,
@@ -70,7 +70,7 @@ def export(
     if onnx is not None:
         echo(f"The model as ONNX in {onnx}")
     if weights is not None:
-        echo(f"The network's weights in {weights}")
+        echo(f"The weights in {weights}")
 
 
 def _check_ending(path: Path | None, option: str, ending: str) -> None:

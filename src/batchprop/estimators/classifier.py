@@ -29,6 +29,7 @@ from batchprop.estimators.parameters import (
     interval,
     str_options,
 )
+from batchprop.estimators.recording import relabel_records
 from batchprop.estimators.targets import BINARY, MULTICLASS, MULTILABEL, MULTIOUTPUT, TargetEncoding
 from batchprop.estimators.validation import FitArgs, weighted_rows
 from batchprop.heads import Head
@@ -322,8 +323,7 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
             raise InputError(f"labels={labels} are not in ascending order: sort them, each once")
         self.classes_ = labels
         if (records := self._records()) is not None:
-            for name in ("given_label", "predicted_label"):
-                records[name] = labels[np.searchsorted(before.labels, records[name])]
+            relabel_records(records, before.labels, labels)
         return self
 
     # ---- hooks of BaseMLP

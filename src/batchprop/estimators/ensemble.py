@@ -25,6 +25,13 @@ from sklearn.utils.validation import check_is_fitted
 from batchprop.batches import Indices
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.checkpoints import Checkpoints
+from batchprop.estimators.recording import (
+    check_record_examples,
+    label_records,
+    number_records,
+    relabel_records,
+    to_frame,
+)
 from batchprop.training import EpochRecord
 
 MIN_FOLDS, MAX_FOLDS = 4, 8
@@ -32,6 +39,9 @@ MIN_FOLDS, MAX_FOLDS = 4, 8
 
 _LOG_TEMPERATURES = (-math.log(3.0), math.log(3.0))
 """A few held-out rows that are all answered well would ask for boundless certainty."""
+
+
+_TINY = np.finfo(np.float64).tiny
 
 
 class Fold(NamedTuple):
@@ -175,6 +185,7 @@ class _Ensemble(BaseEstimator):
 
     members_: list[Any]
     interrupted_: bool
+    _records: dict[str, Any] | None = None
 
     def __init__(self, estimator: Any, n_members: int = 4, time_limit: float | None = None) -> None:
         self.estimator = estimator
@@ -193,6 +204,12 @@ class _Ensemble(BaseEstimator):
 
     def _fit_members(self, X: Any, y: NDArray[Any], call: EnsembleFit) -> Iterator[tuple[Fold, Any]]:
         """Train the members one after the other, and yield each with its rows and its answers for them."""
+        if self.estimator.privacy is not None:
+            raise ParameterError(
+                f"privacy={self.estimator.privacy!r} is not allowed in an ensemble: each member would spend "
+                "the whole budget again, and held-out rows choose its best epoch; train one network, as "
+                "MLPClassifier(privacy=...)"
+            )
         seed, end = self.estimator.random_state or 0, monotonic() + (self.time_limit or math.inf)
         given = tuple(self.estimator.callbacks or ())
         self.members_, self.interrupted_ = [], False
@@ -236,6 +253,21 @@ class _Ensemble(BaseEstimator):
         check_is_fitted(self, "members_")
         return int(self.members_[0].n_features_in_)
 
+    @property
+    def n_outputs_(self) -> int:
+        """The number of outputs of each member."""
+        check_is_fitted(self, "members_")
+        return int(self.members_[0].n_outputs_)
+
+    @property
+    def examples_(self) -> Any:
+        """What the members that held a row out say of it: a pandas DataFrame (see ``docs/examples.md``).
+
+        Raises:
+            AttributeError: the fit ran without ``record_examples=True``.
+        """
+        return to_frame(self._records)
+
 
 class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
     """Several ``MLPClassifier`` of one fit, their probabilities averaged.
@@ -257,6 +289,7 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
         folds: Sequence[Fold] | None = None,
         checkpoint: Checkpoints | None = None,
         resume: bool = False,
+        record_examples: bool = False,
     ) -> Self:
         """Train the members.
 
@@ -267,10 +300,12 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
             folds: the rows of each member; every class in each training part. None for ``member_folds``.
             checkpoint: where each member keeps its state, in a folder of its own in that folder; or None.
             resume: whether members resume from there: one that had ended is read back.
+            record_examples: whether to keep what the members that held a row out say of it, as ``examples_``.
 
         Returns:
             The estimator.
         """
+        check_record_examples(record_examples)
         y = np.asarray(y)
         folds = self._choose_folds(len(y), y, folds)
         self.classes_, codes = np.unique(y, return_inverse=True)
@@ -279,7 +314,18 @@ class MLPEnsembleClassifier(ClassifierMixin, _Ensemble):
         rows, logs = (np.concatenate(parts) for parts in zip(*held_out, strict=True))
         weights = None if sample_weight is None else sample_weight[rows]
         self.temperature_ = fit_temperature(logs, codes[rows], weights)
-        self.out_of_fold_ = _mean_by_row(rows, softmax(logs / self.temperature_, axis=1), len(y))
+        P = self.out_of_fold_ = _mean_by_row(rows, softmax(logs / self.temperature_, axis=1), len(y))
+        self._records = label_records(y, self.classes_, P) if record_examples else None
+        return self
+
+    def relabel(self, labels: Any) -> Self:
+        """Give the classes other labels, in the same order, in every member too; see ``MLPClassifier``."""
+        check_is_fitted(self, "members_")
+        for member in self.members_:
+            member.relabel(labels)
+        before, self.classes_ = self.classes_, self.members_[0].classes_
+        if self._records is not None:
+            relabel_records(self._records, before, self.classes_)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
@@ -314,6 +360,7 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
         folds: Sequence[Fold] | None = None,
         checkpoint: Checkpoints | None = None,
         resume: bool = False,
+        record_examples: bool = False,
     ) -> Self:
         """Train the members.
 
@@ -324,17 +371,30 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
             folds: the rows of each member; None for ``member_folds``.
             checkpoint: where each member keeps its state, in a folder of its own in that folder; or None.
             resume: whether members resume from there: one that had ended is read back.
+            record_examples: whether to keep what the members that held a row out say of it, as ``examples_``.
 
         Returns:
             The estimator.
         """
+        check_record_examples(record_examples)
         y = np.asarray(y)
         folds = self._choose_folds(len(y), None, folds)
         call = EnsembleFit(folds, sample_weight, checkpoint, resume)
         held_out = [(fold.held_out, answers) for fold, answers in self._fit_members(X, y, call)]
         rows, answers = (np.concatenate(parts) for parts in zip(*held_out, strict=True))
-        self.out_of_fold_ = _mean_by_row(rows, answers, len(y))
+        answers = self.out_of_fold_ = _mean_by_row(rows, answers, len(y))
+        self._records = None
+        if record_examples:
+            self._records = number_records(y, answers, self.losses(y, answers))
         return self
+
+    def losses(self, y: NDArray[np.floating], answers: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return the loss of each answer (n,), as the members' training takes it."""
+        head = self.members_[0]._head()
+        # A head computes its loss from Z.
+        Z = np.log(np.maximum(answers, _TINY)) if head.name == "poisson" else answers
+        losses: NDArray[np.floating] = head.losses(np.atleast_2d(Z.T), np.atleast_2d(y.T))
+        return losses
 
     def predict(self, X: Any) -> NDArray[np.floating]:
         """Return the mean of the members' answers (n,)."""

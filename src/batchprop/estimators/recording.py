@@ -20,7 +20,7 @@ from batchprop.dynamics import (
     summarize,
     update_dynamics,
 )
-from batchprop.errors import ParameterError
+from batchprop.errors import ParameterError, warn
 from batchprop.estimators.validation import FitArgs
 from batchprop.network import Network
 from batchprop.training import EpochRecord
@@ -109,17 +109,20 @@ def _is_power_of_two(number: int) -> bool:
 
 
 def check_recording(estimator: FitInterface, call: FitArgs) -> None:
-    """Refuse ``record_examples`` with a solver that takes no batches, or without pandas."""
-    if not isinstance(call.record_examples, bool | np.bool_):
-        raise ParameterError(f"record_examples={call.record_examples!r} is not allowed: give True or False")
-    if not call.record_examples:
-        return
-    if estimator.solver == "lbfgs":
+    """Refuse ``record_examples`` with a solver that takes no batches."""
+    check_record_examples(call.record_examples)
+    if call.record_examples and estimator.solver == "lbfgs":
         raise ParameterError(
             "record_examples=True does not go with solver='lbfgs', which takes no batches: "
             "use 'adam' or 'sgd'"
         )
-    if find_spec("pandas") is None:
+
+
+def check_record_examples(record_examples: Any) -> None:
+    """Refuse a value that is no boolean, and a recording without pandas."""
+    if not isinstance(record_examples, bool | np.bool_):
+        raise ParameterError(f"record_examples={record_examples!r} is not allowed: give True or False")
+    if record_examples and find_spec("pandas") is None:
         raise ParameterError(
             "record_examples=True needs pandas, which is not installed: pip install 'batchprop[tables]', "
             "or leave it out"
@@ -144,16 +147,75 @@ def recording_result(
     if recorder is None or recorder.dynamics is None:
         return None
     dynamics = recorder.dynamics
-    score = mislabel_score(dynamics)
-    rank = np.empty(len(rows), dtype=np.intp)
-    rank[np.argsort(-score, kind="stable")] = np.arange(1, len(rows) + 1)
     return {
         "rows": rows,
         "given_label": y,
         "predicted_label": estimator._decode_targets(mean_predictions(dynamics)),
-        "statistics": {"mislabel_score": score, "mislabel_rank": rank, **summarize(dynamics)},
+        "statistics": {**_ranked(mislabel_score(dynamics)), **summarize(dynamics)},
         "snapshots": [tuple(snapshot) for snapshot in recorder.snapshots],
     }
+
+
+def label_records(y: NDArray[Any], classes: NDArray[Any], P: NDArray[np.floating]) -> dict[str, Any]:
+    """Return the record of rows by networks that did not learn from them, as ``recording_result`` does.
+
+    Args:
+        y: the label of each row (n,).
+        classes: (K,), in ascending order.
+        P: the probabilities of each row (n, K) by those networks; NaN where there is none.
+    """
+    rows = _held_out_rows(P)
+    confidence = P[rows, np.searchsorted(classes, y[rows])]
+    losses = -np.log(np.maximum(confidence, np.finfo(confidence.dtype).tiny))
+    predicted = classes[P[rows].argmax(axis=1)]
+    return _held_out_records(rows, y, predicted, losses, confidence=confidence)
+
+
+def number_records(
+    y: NDArray[np.floating], answers: NDArray[np.floating], losses: NDArray[np.floating]
+) -> dict[str, Any]:
+    """Return the record of rows by networks that did not learn from them, as ``recording_result`` does.
+
+    Args:
+        y: the number of each row (n,), or several (n, K).
+        answers: of those networks, likewise; NaN where there is none.
+        losses: of the answers (n,), in the unit of the training.
+    """
+    rows = _held_out_rows(answers)
+    return _held_out_records(rows, y, answers[rows], losses[rows])
+
+
+def _held_out_rows(answers: NDArray[np.floating]) -> Indices:
+    is_held_out = np.isfinite(answers.reshape(len(answers), -1)).all(axis=1)
+    if not is_held_out.all():
+        warn(
+            f"{len(answers) - is_held_out.sum():,} of {len(answers):,} rows have no answer in examples_, as "
+            "no network held them out: train at least 4 networks, on as many rows of each class"
+        )
+    return np.flatnonzero(is_held_out)
+
+
+def _held_out_records(
+    rows: Indices,
+    y: NDArray[Any],
+    predicted: NDArray[Any],
+    losses: NDArray[np.floating],
+    **more: NDArray[np.floating],
+) -> dict[str, Any]:
+    statistics = {**_ranked(losses), "loss": losses, **more}
+    return {"rows": rows, "given_label": y, "predicted_label": predicted, "statistics": statistics}
+
+
+def _ranked(score: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
+    rank = np.empty(len(score), dtype=np.intp)
+    rank[np.argsort(-score, kind="stable")] = np.arange(1, len(score) + 1)
+    return {"mislabel_score": score, "mislabel_rank": rank}
+
+
+def relabel_records(records: dict[str, Any], before: NDArray[Any], labels: NDArray[Any]) -> None:
+    """Give the classes of a record other labels, in the same order, in place."""
+    for name in ("given_label", "predicted_label"):
+        records[name] = labels[np.searchsorted(before, records[name])]
 
 
 def to_frame(records: dict[str, Any] | None) -> Any:

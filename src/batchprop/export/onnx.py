@@ -17,11 +17,13 @@ from batchprop.export.onnx_converters import (
     ConversionContext,
     converter_key,
     converter_options,
+    iter_parts,
     iter_steps,
     make_context,
     tensor_type,
 )
 from batchprop.export.onnx_graph import OPSET
+from batchprop.export.onnx_network import networks_of
 from batchprop.export.onnx_transformers import INPUTS
 from batchprop.files import atomic_write
 
@@ -53,15 +55,17 @@ class Input(NamedTuple):
 def to_onnx(model: Any, path: str | os.PathLike[str], *, dtype: str | None = None) -> None:
     """Write a fitted estimator, or a whole pipeline with its preprocessing, as an ONNX file.
 
-    The graph of a pipeline of ``batchprop train`` has one input ``(n, 1)`` for each column, with the name of
-    the column: float64 for numbers (NaN where missing), text for categories and booleans (empty where
-    missing), int64 microseconds since 1970 for dates (−2⁶³ where missing). Any other model has one input
-    ``X`` ``(n, n_0)``. A classifier has the outputs ``label`` ``(n,)`` and ``probabilities`` ``(n, K)``, and
-    for several targets ``label`` ``(n, T)``, ``probabilities_0``, ``probabilities_1``, ...; a regressor has
-    the output ``prediction`` ``(n, K)``, float64 where the target was standardised.
+    The graph of a pipeline of ``batchprop train``, or of a ``TabularClassifier`` or ``TabularRegressor``, has
+    one input ``(n, 1)`` for each column, with the name of the column: float64 for numbers (NaN where
+    missing), text for categories and booleans (empty where missing), int64 microseconds since 1970 for dates
+    (−2⁶³ where missing). Any other model has one input ``X`` ``(n, n_0)``. A classifier has the outputs
+    ``label`` ``(n,)`` and ``probabilities`` ``(n, K)``, and for several targets ``label`` ``(n, T)``,
+    ``probabilities_0``, ``probabilities_1``, ...; a regressor has the output ``prediction`` ``(n, K)``,
+    float64 where the target was standardised.
 
     Args:
-        model: a fitted ``MLPClassifier`` or ``MLPRegressor``, or a pipeline that ends in one.
+        model: a fitted ``MLPClassifier`` or ``MLPRegressor``, an ensemble of them, a pipeline that ends in
+            one, or a ``TabularClassifier`` or ``TabularRegressor``.
         path: the file to write; an existing file is replaced.
         dtype: the type of ``X`` and of the network, ``"float32"`` or ``"float64"``; None takes that of the
             weights. A pipeline of ``batchprop train`` ignores it.
@@ -99,8 +103,8 @@ def convert_model(model: Any, dtype: str | None = None) -> ModelProto:
     _check_model(model, dtype)
     check_is_fitted(model)
     _check_search(model)
-    _check_members(model)
-    model = _without_empty_steps(model)
+    # A tabular estimator is the pipeline that `batchprop train` would save.
+    model = _without_empty_steps(model.to_pipeline() if hasattr(model, "to_pipeline") else model)
     steps = list(iter_steps(model))
     for step in steps:
         if name := converter_key(step):
@@ -129,11 +133,10 @@ def convert_model(model: Any, dtype: str | None = None) -> ModelProto:
 
 def _without_empty_steps(model: Any) -> Any:
     """Return a model without steps that make no feature, for which skl2onnx has no name."""
-    unions = [part for part in _iter_parts(model) if hasattr(part, "transformer_list")]
-    if not any(_is_empty(step) for union in unions for _, step in union.transformer_list):
+    if not any(map(_is_empty, iter_steps(model))):
         return model
     model = deepcopy(model)
-    for part in _iter_parts(model):
+    for part in iter_parts(model):
         if hasattr(part, "transformer_list"):
             part.transformer_list = [each for each in part.transformer_list if not _is_empty(each[1])]
     return model
@@ -141,13 +144,6 @@ def _without_empty_steps(model: Any) -> Any:
 
 def _is_empty(step: Any) -> bool:
     return converter_key(step) == "batchprop PiecewiseLinear" and not len(step.low_)
-
-
-def _iter_parts(model: Any) -> Iterator[Any]:
-    """Yield a model, and the parts of its pipelines and column transformers."""
-    yield model
-    for _, part, *_ in getattr(model, "steps", getattr(model, "transformers_", ())):
-        yield from _iter_parts(part)
 
 
 @contextmanager
@@ -177,15 +173,6 @@ def _check_model(model: Any, dtype: str | None) -> None:
         )
 
 
-def _check_members(model: Any) -> None:
-    """Refuse a model whose answers are the mean of several networks."""
-    if hasattr(getattr(model, "network_", None), "members_"):
-        raise InputError(
-            f"a {type(model).__name__} has no ONNX form, as its answers are the mean of several networks: "
-            "export the model of batchprop.tabular.train_table, which is one network"
-        )
-
-
 def _check_search(model: Any) -> None:
     """Refuse a search for the parameters of an estimator, which skl2onnx knows of its own estimators only."""
     search = model[-1] if hasattr(model, "steps") else model
@@ -203,7 +190,8 @@ def _graph_inputs(steps: list[Any], dtype: str | None) -> list[Input]:
     """Return the inputs of the graph: the columns of a table, or one matrix."""
     if converter_key(steps[0]) == "batchprop ColumnCaster":
         return [Input(name, INPUTS[kind][0], 1, kind) for name, kind in steps[0].kinds.items()]
-    weights = next((step.coefs_[0].dtype for step in steps if hasattr(step, "coefs_")), "float32")
+    networks = (network for step in steps for network in networks_of(step))
+    weights = next((each.coefs_[0].dtype for each in networks if hasattr(each, "coefs_")), "float32")
     width = next(int(step.n_features_in_) for step in steps if hasattr(step, "n_features_in_"))
     return [Input("X", np.dtype(dtype or weights).type, width)]
 

@@ -5,7 +5,7 @@ A step is looked up by the name of its class, so that nothing of ``tabular`` or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
@@ -17,9 +17,11 @@ from batchprop.export.onnx_graph import Graph
 from batchprop.export.onnx_network import (
     activation_names,
     class_sizes,
-    is_binary,
+    is_multilabel,
     label_type,
+    networks_of,
     write_classifier,
+    write_ensemble_classifier,
     write_regressor,
 )
 from batchprop.export.onnx_target import check_target, write_target
@@ -78,23 +80,26 @@ def converter_key(step: object) -> str:
     return next((name for name in names if name in CONVERTERS), "")
 
 
+def iter_parts(model: Any) -> Iterator[Any]:
+    """Yield a fitted model, and the parts that it is made of in order, nested ones too."""
+    # scikit-learn writes "drop", "passthrough" and None in place of a step.
+    if isinstance(model, str) or model is None:
+        return
+    yield model
+    for part in _inner_parts(model):
+        yield from iter_parts(part)
+
+
 def iter_steps(model: Any) -> Iterator[Any]:
-    """Yield the fitted steps of a model in order, nested ones too."""
-    if hasattr(model, "steps"):
-        nested: Iterable[Any] = [step for _, step in model.steps]
-    elif hasattr(model, "transformers_"):
-        nested = [step for _, step, _ in model.transformers_]
-    elif hasattr(model, "transformer_list"):
-        nested = [step for _, step in model.transformer_list]
-    elif hasattr(model, "best_estimator_"):
-        nested = [model.best_estimator_]
-    else:
-        # scikit-learn writes "drop", "passthrough" and None in place of a step.
-        if not isinstance(model, str) and model is not None:
-            yield model
-        nested = [model.regressor_] if hasattr(model, "regressor_") else []
-    for step in nested:
-        yield from iter_steps(step)
+    """Yield the fitted steps of a model in order, nested ones too, without what only holds others."""
+    return (part for part in iter_parts(model) if hasattr(part, "regressor_") or not _inner_parts(part))
+
+
+def _inner_parts(model: Any) -> list[Any]:
+    for attribute in ("steps", "transformers_", "transformer_list"):
+        if hasattr(model, attribute):
+            return [part for _, part, *_ in getattr(model, attribute)]
+    return [getattr(model, name) for name in ("best_estimator_", "regressor_") if hasattr(model, name)]
 
 
 def make_context(steps: list[Any], dtype: Any) -> ConversionContext:
@@ -110,10 +115,11 @@ def make_context(steps: list[Any], dtype: Any) -> ConversionContext:
 
 
 def _classifier_outputs(estimator: Any, dtype: Any) -> Outputs:
-    kind, sizes = label_type(estimator), class_sizes(estimator)
-    if not sizes and not is_binary(estimator):
+    kind = label_type(estimator)
+    if is_multilabel(estimator):
         return [("label", np.int64, estimator.n_outputs_), ("probabilities", dtype, estimator.n_outputs_)]
     if isinstance(estimator.classes_, list):
+        sizes = class_sizes(estimator)
         blocks: Outputs = [(f"probabilities_{t}", dtype, size) for t, size in enumerate(sizes)]
         return [("label", kind, len(sizes)), *blocks]
     return [("label", kind, None), ("probabilities", dtype, len(estimator.classes_))]
@@ -132,17 +138,23 @@ def _one_hot_outputs(encoder: Any, _: Any) -> Outputs:
     return [("variable", np.dtype(encoder.dtype).type, len(encoder.get_feature_names_out()))]
 
 
+def _check_networks(estimator: Any) -> None:
+    for network in networks_of(estimator):
+        activation_names(network)
+
+
 def _check_classifier(estimator: Any) -> None:
-    activation_names(estimator)
+    _check_networks(estimator)
     label_type(estimator)
 
 
 def _check_target(model: Any) -> None:
     check_target(model)
-    if converter_key(model.regressor_) != "batchprop MLPRegressor":
+    if converter_key(model.regressor_) not in {"batchprop MLPRegressor", "batchprop MLPEnsembleRegressor"}:
         raise InputError(
             f"TransformedTargetRegressor holds a {type(model.regressor_).__name__}, which has no ONNX form "
-            "there: let it hold only an MLPRegressor, and put the preprocessing of X before it in a pipeline"
+            "there: let it hold only an MLPRegressor, or an ensemble of them, and put the preprocessing of X "
+            "before it in a pipeline"
         )
 
 
@@ -150,17 +162,24 @@ def _accept(_: Any) -> None:
     pass
 
 
+_REGRESSOR = Converter(
+    _check_networks,
+    lambda estimator, dtype: [("prediction", dtype, estimator.n_outputs_)],
+    lambda graph, operator, context: write_regressor(graph, operator, dtype=context.dtype),
+)
+
 CONVERTERS: dict[str, Converter] = {
     "batchprop MLPClassifier": Converter(
         _check_classifier,
         _classifier_outputs,
         lambda graph, operator, context: write_classifier(graph, operator, dtype=context.dtype),
     ),
-    "batchprop MLPRegressor": Converter(
-        activation_names,
-        lambda estimator, dtype: [("prediction", dtype, estimator.n_outputs_)],
-        lambda graph, operator, context: write_regressor(graph, operator, dtype=context.dtype),
+    "batchprop MLPEnsembleClassifier": Converter(
+        _check_classifier,
+        _classifier_outputs,
+        lambda graph, operator, context: write_ensemble_classifier(graph, operator, dtype=context.dtype),
     ),
+    **dict.fromkeys(("batchprop MLPRegressor", "batchprop MLPEnsembleRegressor"), _REGRESSOR),
     "batchprop ColumnCaster": Converter(
         _accept,
         _column_caster_outputs,

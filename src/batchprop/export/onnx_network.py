@@ -131,29 +131,64 @@ def write_classifier(graph: Graph, operator: Any, *, dtype: Any) -> None:
     estimator = operator.raw_operator
     Z = write_logits(graph, as_matrix(graph, operator, dtype), estimator, dtype)
     label, *probabilities = operator.outputs
-    if estimator.out_activation_ == "softmax":
-        sizes = class_sizes(estimator)
-        blocks = [(graph("Softmax", block, axis=1)) for block in _split_targets(graph, Z, sizes)]
-        class_indices = [graph("ArgMax", P, axis=1, keepdims=1) for P in blocks]
+    blocks = _write_probabilities(graph, Z, estimator, dtype)
+    if is_multilabel(estimator):
+        above = graph("Greater", blocks[0], graph.constant(0.5, dtype))
+        graph.output(graph.cast(above, np.int64), label)
     else:
-        P = graph("Sigmoid", Z)
-        is_second = graph("Greater", P, graph.constant(0.5, dtype))
-        class_indices = [graph.cast(is_second, np.int64)]
-        blocks = [_both_probabilities(graph, P, dtype) if is_binary(estimator) else P]
-    graph.output(_write_labels(graph, class_indices, estimator), label)
+        graph.output(_write_labels(graph, blocks, estimator), label)
     for P, variable in zip(blocks, probabilities, strict=True):
         graph.output(P, variable)
 
 
+def write_ensemble_classifier(graph: Graph, operator: Any, *, dtype: Any) -> None:
+    """Write an ``MLPEnsembleClassifier``: its labels, and the members' mean probabilities."""
+    ensemble = operator.raw_operator
+    x, T = as_matrix(graph, operator, dtype), graph.constant(ensemble.temperature_, dtype)
+    each = list[Value]()
+    for member in ensemble.members_:
+        Z = graph("Div", write_logits(graph, x, member, dtype), T)
+        each += _write_probabilities(graph, Z, member, dtype)
+    P = _write_mean(graph, each, dtype)
+    label, probabilities = operator.outputs
+    graph.output(_write_labels(graph, [P], ensemble), label)
+    graph.output(P, probabilities)
+
+
 def write_regressor(graph: Graph, operator: Any, *, dtype: Any) -> None:
-    """Write an ``MLPRegressor``: its numbers ``(n, K)``."""
-    estimator = operator.raw_operator
-    Z = write_logits(graph, as_matrix(graph, operator, dtype), estimator, dtype)
-    if estimator.out_activation_ == "exp":
-        # The cap of the Poisson head itself, beyond which exp(Z)² overflows.
-        cap = 0.5 * float(np.log(np.finfo(dtype).max))
-        Z = graph("Exp", graph("Min", Z, graph.constant(cap, dtype)))
-    graph.output(Z, operator.outputs[0])
+    """Write an ``MLPRegressor`` or an ``MLPEnsembleRegressor``: its numbers ``(n, K)``."""
+    x = as_matrix(graph, operator, dtype)
+    each = [_write_numbers(graph, x, member, dtype) for member in networks_of(operator.raw_operator)]
+    graph.output(_write_mean(graph, each, dtype), operator.outputs[0])
+
+
+def networks_of(estimator: Any) -> list[Any]:
+    """Return the members of an ensemble, or the one network that an estimator is."""
+    return list(getattr(estimator, "members_", [estimator]))
+
+
+def _write_probabilities(graph: Graph, Z: Value, estimator: Any, dtype: Any) -> list[Value]:
+    """Return P ``(n, K)`` of each target, from the logits Z of one network."""
+    if estimator.out_activation_ == "softmax":
+        return [graph("Softmax", block, axis=1) for block in _split_targets(graph, Z, class_sizes(estimator))]
+    P = graph("Sigmoid", Z)
+    return [_both_probabilities(graph, P, dtype) if is_binary(estimator) else P]
+
+
+def _write_numbers(graph: Graph, x: Value, estimator: Any, dtype: Any) -> Value:
+    Z = write_logits(graph, x, estimator, dtype)
+    if estimator.out_activation_ != "exp":
+        return Z
+    # The cap of the Poisson head itself, beyond which exp(Z)² overflows.
+    cap = 0.5 * float(np.log(np.finfo(dtype).max))
+    return graph("Exp", graph("Min", Z, graph.constant(cap, dtype)))
+
+
+def _write_mean(graph: Graph, matrices: Sequence[Value], dtype: Any) -> Value:
+    # The runtime has ONNX's own Mean in float32 only.
+    if len(matrices) == 1:
+        return matrices[0]
+    return graph("Div", graph("Sum", *matrices), graph.constant(len(matrices), dtype))
 
 
 def as_matrix(graph: Graph, operator: Any, dtype: Any) -> Value:
@@ -171,6 +206,11 @@ def is_binary(estimator: Any) -> bool:
     return bool(
         estimator.out_activation_ == "logistic" and len(estimator.coefs_[-1].T) < len(estimator.classes_)
     )
+
+
+def is_multilabel(estimator: Any) -> bool:
+    """Whether each output unit is a label of its own, there or not."""
+    return getattr(estimator, "out_activation_", "") == "logistic" and not is_binary(estimator)
 
 
 def label_type(estimator: Any) -> Any:
@@ -196,15 +236,19 @@ def _as_typed(labels: NDArray[Any]) -> NDArray[Any]:
     return np.array(labels.tolist()) if labels.dtype == object else labels
 
 
-def _write_labels(graph: Graph, class_indices: Sequence[Value], estimator: Any) -> Value:
+def _write_labels(graph: Graph, probabilities: Sequence[Value], estimator: Any) -> Value:
+    """Return the most likely label of each target."""
     dtype = label_type(estimator)
-    if estimator.out_activation_ == "logistic" and not is_binary(estimator):
-        return class_indices[0]
     multioutput = isinstance(estimator.classes_, list)
     classes = estimator.classes_ if multioutput else [estimator.classes_]
     columns = [
-        graph("Gather", graph.constant(_as_typed(labels).astype(dtype)), index, axis=0)
-        for labels, index in zip(classes, class_indices, strict=True)
+        graph(
+            "Gather",
+            graph.constant(_as_typed(labels).astype(dtype)),
+            graph("ArgMax", P, axis=1, keepdims=1),
+            axis=0,
+        )
+        for labels, P in zip(classes, probabilities, strict=True)
     ]
     if multioutput:
         return graph("Concat", *columns, axis=1)

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchprop import heads
 from batchprop.activations import ACTIVATIONS
+from batchprop.arrays import Array
+from batchprop.backprop import logits
 from batchprop.errors import InputError, ModelError, ParameterError, require_extra
 from batchprop.export.onnx_converters import converter_key
-from batchprop.export.onnx_network import activation_names, builtin_activation_name, class_sizes
+from batchprop.export.onnx_network import (
+    activation_names,
+    builtin_activation_name,
+    class_sizes,
+    networks_of,
+)
 from batchprop.files import atomic_write, open_file
 from batchprop.heads import HEADS, Head
 from batchprop.network import Network
@@ -50,15 +58,43 @@ _HEAD_SETTINGS = {
 }
 
 
+_ENSEMBLES = ("batchprop MLPEnsembleClassifier", "batchprop MLPEnsembleRegressor")
+_ESTIMATORS = ("batchprop MLPClassifier", "batchprop MLPRegressor", *_ENSEMBLES)
+
+
+class WeightsEnsemble(NamedTuple):
+    """Several networks whose answers are averaged.
+
+    Attributes:
+        members: the networks.
+        temperature: T, what their logits are divided by; 1 for numbers.
+    """
+
+    members: tuple[Network, ...]
+    temperature: float = 1.0
+
+    def predict(self, B: Array) -> Array:
+        """Return the mean of the members' outputs P ``(n_{L+1}, m)``, each the head's of ``Z / T``.
+
+        Args:
+            B: the batch ``(n_0, m)``, an example in each column.
+        """
+        each = [net.head.output(logits(net, B) / self.temperature) for net in self.members]
+        return sum(each[1:], start=each[0]) / len(each)
+
+
 def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
     """Write the weights of a network as safetensors, with the names of its activations and its head.
 
-    The arrays are ``layers.0.W (n_1, n_0)``, ``layers.0.b (n_1,)`` and so on. The entry ``batchprop`` of the
-    metadata is JSON: ``{"format": 1, "activations": [...], "head": {"name": ..., ...}}``, with the settings
-    of the head beside its name. The file does not hold the classes of a classifier.
+    The arrays are ``layers.0.W (n_1, n_0)``, ``layers.0.b (n_1,)`` and so on; of several networks,
+    ``members.0.layers.0.W`` and so on. The entry ``batchprop`` of the metadata is JSON:
+    ``{"format": 1, "activations": [...], "head": {"name": ..., ...}}``, with the settings of the head beside
+    its name; of several networks also ``"n_members"`` and ``"temperature"``. The file does not hold the
+    classes of a classifier, nor what is done to columns and target.
 
     Args:
-        model: a ``Network``, or a fitted ``MLPClassifier`` or ``MLPRegressor``.
+        model: a ``Network``, a fitted ``MLPClassifier`` or ``MLPRegressor``, an ensemble of them, or a
+            ``TabularClassifier`` or ``TabularRegressor``, whose ``network_`` is written.
         path: the file to write; an existing file is replaced.
 
     Raises:
@@ -79,16 +115,18 @@ def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
     """
     with require_extra("safetensors", "bp.export.save_weights"):
         from safetensors.numpy import save
-    net, head = _network_and_head(model)
+    networks, head, ensemble = _describe_model(model)
     arrays = {
-        name: _as_storable(array)
+        prefix + name: _as_storable(array)
+        for prefix, net in zip(_prefixes(ensemble), networks, strict=True)
         for k, layer in enumerate(net.layers)
         for name, array in zip(_array_names(k), layer, strict=True)
     }
     description = {
         "format": FORMAT,
-        "activations": [builtin_activation_name(record) for record in net.activations],
+        "activations": [builtin_activation_name(record) for record in networks[0].activations],
         "head": head,
+        **ensemble,
     }
     atomic_write(save(arrays, metadata={_KEY: json.dumps(description)}), path)
 
@@ -103,22 +141,60 @@ def load_weights(path: str | os.PathLike[str]) -> Network:
         The network, in the precision of the file.
 
     Raises:
-        ModelError: the file cannot be read, is damaged, or holds something other than a network. Loading
+        ModelError: the file cannot be read, is damaged, or holds something other than one network. Loading
             takes no more memory than the length of the file.
         BatchpropError: safetensors is not installed.
     """
-    with require_extra("safetensors", "bp.export.load_weights"):
+    members, ensemble = _load(Path(path), "bp.export.load_weights")
+    if ensemble:
+        raise ModelError(
+            f"{path} holds {len(members)} networks whose answers are averaged: read it with "
+            "bp.export.load_ensemble"
+        )
+    return members[0]
+
+
+def load_ensemble(path: str | os.PathLike[str]) -> WeightsEnsemble:
+    """Load the networks of a file that ``save_weights`` wrote, for one model; nothing in it can run code.
+
+    Args:
+        path: the file, of several networks or of one.
+
+    Returns:
+        The networks, in the precision of the file, and their temperature.
+
+    Raises:
+        ModelError: as for ``load_weights``.
+        BatchpropError: safetensors is not installed.
+
+    Example:
+        >>> import batchprop as bp, pathlib, tempfile
+        >>> X, y = np.arange(40.0)[:, None] / 40, ["low", "high"] * 20
+        >>> clf = bp.TabularClassifier(n_members=3, max_iter=1).fit(X, y)
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "three.safetensors"
+        >>> bp.export.save_weights(clf, file)
+        >>> len(bp.export.load_ensemble(file).members)
+        3
+    """
+    members, ensemble = _load(Path(path), "bp.export.load_ensemble")
+    return WeightsEnsemble(members, ensemble.get("temperature", 1.0))
+
+
+def _load(path: Path, caller: str) -> tuple[tuple[Network, ...], dict[str, Any]]:
+    """Return the networks of a file, and what its metadata says of an ensemble; nothing for one network."""
+    with require_extra("safetensors", caller):
         from safetensors import SafetensorError, safe_open
-    path = Path(path)
     _check_header(path)
     try:
         with safe_open(path, framework="numpy") as file:
-            description = _parse_metadata(file.metadata() or {})
-            layers = _load_layers(file)
-        head = _make_head(description["head"], len(layers[-1].b))
-        return Network.from_weights(
-            layers, activation=_check_activations(description["activations"]), head=head
+            description, ensemble = _parse_metadata(file.metadata() or {})
+            members = _load_members(file, ensemble)
+        activations, head = _check_activations(description["activations"]), description["head"]
+        networks = (
+            Network.from_weights(layers, activation=activations, head=_make_head(head, len(layers[-1].b)))
+            for layers in members
         )
+        return tuple(networks), ensemble
     except (SafetensorError, OSError, InputError) as error:
         raise ModelError(f"{path} holds no network that batchprop wrote: {error}") from error
 
@@ -136,24 +212,41 @@ def _array_names(k: int) -> tuple[str, str]:
     return f"layers.{k}.W", f"layers.{k}.b"
 
 
+def _prefixes(ensemble: Mapping[str, Any]) -> list[str]:
+    """The beginnings of the arrays' names, one for each network."""
+    return [f"members.{i}." for i in range(ensemble["n_members"])] if ensemble else [""]
+
+
 # ---- writing
 
 
-def _network_and_head(model: Any) -> tuple[Network, dict[str, Any]]:
+def _describe_model(model: Any) -> tuple[list[Network], dict[str, Any], dict[str, Any]]:
+    """Return the networks of a model, their head, and the metadata of an ensemble; none for one network."""
     if isinstance(model, Network):
-        return Network.from_weights(
-            model.layers, activation=model.activations, head=model.head
-        ), _describe_builtin_head(model.head)
-    if converter_key(model) not in {"batchprop MLPClassifier", "batchprop MLPRegressor"}:
-        raise ParameterError(
-            f"{type(model).__name__}: its weights cannot be exported; give a Network, or a fitted "
-            "MLPClassifier or MLPRegressor (of a pipeline, its last step)"
-        )
+        net = Network.from_weights(model.layers, activation=model.activations, head=model.head)
+        return [net], _describe_builtin_head(model.head), {}
     from sklearn.utils.validation import check_is_fitted
 
+    if hasattr(model, "to_pipeline"):
+        check_is_fitted(model)
+        model = model.network_
+    if converter_key(model) not in _ESTIMATORS:
+        raise ParameterError(
+            f"{type(model).__name__}: its weights cannot be exported; give a Network, or a fitted "
+            "MLPClassifier or MLPRegressor, an ensemble of them (of a pipeline, its last step), or a tabular "
+            "estimator"
+        )
     check_is_fitted(model)
-    pairs = [(coef.T, b) for coef, b in zip(model.coefs_, model.intercepts_, strict=True)]
-    return Network.from_weights(pairs, activation=activation_names(model)), _describe_estimator_head(model)
+    members = networks_of(model)
+    ensemble = {}
+    if converter_key(model) in _ENSEMBLES:
+        ensemble = {"n_members": len(members), "temperature": getattr(model, "temperature_", 1.0)}
+    return [_network_of(member) for member in members], _describe_estimator_head(members[0]), ensemble
+
+
+def _network_of(estimator: Any) -> Network:
+    pairs = [(coef.T, b) for coef, b in zip(estimator.coefs_, estimator.intercepts_, strict=True)]
+    return Network.from_weights(pairs, activation=activation_names(estimator))
 
 
 def _describe_builtin_head(head: Head) -> dict[str, Any]:
@@ -197,34 +290,48 @@ def _check_header(path: Path) -> None:
         )
 
 
-def _parse_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
+def _parse_metadata(metadata: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the metadata says of the networks, and of their ensemble."""
     try:
         metadata_entry = json.loads(metadata.get(_KEY, "null"))
     except (ValueError, RecursionError) as error:
         raise InputError("its metadata is not JSON") from error
-    expected = {"format", "activations", "head"}
-    if not isinstance(metadata_entry, dict) or set(metadata_entry) != expected:
+    expected, optional = {"format", "activations", "head"}, {"n_members", "temperature"}
+    if not isinstance(metadata_entry, dict) or set(metadata_entry) not in (expected, expected | optional):
         raise InputError(f"its metadata lacks the entry {_KEY!r} with {', '.join(sorted(expected))}")
     if metadata_entry["format"] != FORMAT:
         raise InputError(
             f"it is of format {str(metadata_entry['format'])[:20]!r}, and this version reads {FORMAT}"
         )
-    return metadata_entry
+    ensemble = {name: metadata_entry.pop(name) for name in optional if name in metadata_entry}
+    if ensemble and not (_is_size(ensemble["n_members"]) and _is_temperature(ensemble["temperature"])):
+        raise InputError(f"its ensemble is {_truncate(ensemble)}: give a count, and a temperature above 0")
+    return metadata_entry, ensemble
 
 
-def _load_layers(file: Any) -> Layers:
-    """Load the layers, after a check of all names and types."""
-    names = set(file.keys())
-    expected = {name for k in range((len(names) + 1) // 2) for name in _array_names(k)}
+def _load_members(file: Any, ensemble: Mapping[str, Any]) -> list[Layers]:
+    """Load the layers of each network, after a check of all names and types."""
+    names, n_members = set(file.keys()), ensemble.get("n_members", 1)
+    if ensemble and n_members > len(names):
+        raise InputError(f"it names {_truncate(n_members)} networks, and holds {len(names)} arrays")
+    prefixes = _prefixes(ensemble)
+    n_layers = -(-len(names) // (2 * n_members))
+    expected = {prefix + name for prefix in prefixes for k in range(n_layers) for name in _array_names(k)}
     if names != expected or not names:
         raise InputError(
-            "its arrays are to be layers.0.W, layers.0.b, layers.1.W, ... without a gap, and nothing else: "
-            f"look at {_truncate(sorted(names ^ expected)[:4])}"
+            f"its arrays are to be {prefixes[0]}layers.0.W, {prefixes[0]}layers.0.b, ... without a gap, and "
+            f"nothing else: look at {_truncate(sorted(names ^ expected)[:4])}"
         )
     for name in sorted(names):
         if (kind := file.get_slice(name).get_dtype()) not in _TYPES:
             raise InputError(f"its array {name!r} is of type {kind}, where F32 or F64 is expected")
-    return tuple(Layer(*(file.get_tensor(name) for name in _array_names(k))) for k in range(len(names) // 2))
+    members = [
+        tuple(Layer(*(file.get_tensor(prefix + name) for name in _array_names(k))) for k in range(n_layers))
+        for prefix in prefixes
+    ]
+    if len({(layers[0].W.shape[1:], layers[-1].b.shape) for layers in members}) > 1:
+        raise InputError("its networks differ in the number of their inputs or outputs")
+    return members
 
 
 def _check_activations(names: Any) -> list[str]:
@@ -264,6 +371,10 @@ def _is_number(value: Any) -> bool:
 
 def _is_size(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_temperature(value: Any) -> bool:
+    return _is_number(value) and 0 < value < math.inf
 
 
 def _truncate(value: object) -> str:

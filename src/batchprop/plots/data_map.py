@@ -80,6 +80,12 @@ class DataMapDisplay:
             InputError: a column is missing, as it is where the targets are numbers.
         """
         missing = [name for name in _METRICS if name not in examples.columns]
+        if missing and "confidence" in examples.columns:
+            raise InputError(
+                f"the examples have no {missing[0]!r}: a data map shows how one network's answers change in "
+                "its epochs, and these are of networks that held the rows out; give the examples_ of an "
+                "MLPClassifier"
+            )
         if missing:
             raise InputError(
                 f"the examples have no {missing[0]!r}: a data map is of labels, and numbers have no "

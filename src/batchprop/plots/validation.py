@@ -21,6 +21,15 @@ def check_fitted(estimator: Any) -> None:
     """
     from sklearn.utils.validation import check_is_fitted
 
+    if hasattr(estimator, "to_pipeline"):
+        raise InputError(
+            f"a {type(estimator).__name__} holds several networks, and this shows one: give "
+            "model.network_.members_[0], and X as model.preprocessor_.transform(X)"
+        )
+    if hasattr(estimator, "n_members"):
+        raise InputError(
+            f"a {type(estimator).__name__} holds several networks, and this shows one: give model.members_[0]"
+        )
     if not hasattr(estimator, "at_snapshot"):
         raise InputError(
             f"a {type(estimator).__name__} has no network to plot: give a fitted MLPClassifier or "

@@ -17,6 +17,8 @@ from batchprop.tabular.training_table import TrainingTable
 
 _METRIC_NAMES = {"squared_error": "root mean squared error", "poisson": "mean Poisson deviance"}
 
+_NOT_HELD_OUT = "held out by no network"
+
 _LONG_TEST, _LONG_TABLE = 20_000, 100
 
 
@@ -111,6 +113,8 @@ def _suspicious_rows(result: TrainingResult) -> pd.DataFrame:
 
 def explain_label(examples: pd.DataFrame) -> list[str]:
     """Describe how probable each row's given label is, and how often the prediction was right."""
+    if "correctness" not in examples:
+        return [_NOT_HELD_OUT if np.isnan(p) else f"probability {p:.0%}" for p in examples["confidence"]]
     return [
         f"probability {confidence:.0%}, " + (f"right in {right:.0%} of epochs" if right else "never right")
         for confidence, right in zip(examples["confidence"], examples["correctness"], strict=True)
@@ -122,7 +126,9 @@ def explain_number(examples: pd.DataFrame) -> list[str]:
     off = examples["given_label"] - examples["predicted_label"]
     usual = off.abs().median()
     return [
-        f"{format_significant(abs(distance), 4)} too {'high' if distance > 0 else 'low'}"
+        _NOT_HELD_OUT
+        if np.isnan(distance)
+        else f"{format_significant(abs(distance), 4)} too {'high' if distance > 0 else 'low'}"
         + (f", {abs(distance) / usual:,.1f}× the usual distance" if usual else "")
         for distance in off
     ]

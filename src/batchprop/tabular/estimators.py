@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -25,6 +26,7 @@ from batchprop.data.frames import read_frame
 from batchprop.data.names import normalize_columns
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators import MLPClassifier, MLPRegressor
+from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor, member_folds
 from batchprop.estimators.kinds import check_kinds
 from batchprop.estimators.parameters import (
@@ -35,12 +37,14 @@ from batchprop.estimators.parameters import (
     interval,
     str_options,
 )
+from batchprop.estimators.recording import check_record_examples, label_records, number_records, to_frame
 from batchprop.estimators.validation import (
     blank_weightless,
     check_numeric_target,
     check_sample_weight,
     clear_errors,
 )
+from batchprop.tabular.fit import wrap_target_scaler
 from batchprop.tabular.frames import as_pandas
 from batchprop.tabular.options import read_types
 from batchprop.tabular.predictions import encode_frame, warn_unseen
@@ -80,8 +84,20 @@ class _TabularEstimator(BaseEstimator):
 
     preprocessor_: Pipeline
     network_: Any
+    _records: dict[str, Any] | None = None
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
+
+    def __new__(cls, *_: Any, **parameters: Any) -> Self:
+        # Whoever asks for privacy is to learn why there is none, and where there is.
+        if "privacy" in parameters:
+            raise ParameterError(
+                f"privacy is no parameter of {cls.__name__}: the encoding of the columns reads all rows, and "
+                "each network would spend the whole budget again; encode the columns by rules that do not "
+                "depend on the rows, and train MLPClassifier(privacy=...) or MLPRegressor(privacy=...)"
+            )
+        created: Self = super().__new__(cls)
+        return created
 
     def _set_parameters(self, parameters: Mapping[str, Any]) -> None:
         # As BaseMLP does: the constructor's signature is the only list of names.
@@ -89,13 +105,22 @@ class _TabularEstimator(BaseEstimator):
             setattr(self, name, parameters[name])
 
     def _fit(
-        self, X: Any, y: NDArray[Any], weights: NDArray[np.float64] | None, ensemble: type, network: type
+        self,
+        X: Any,
+        y: NDArray[Any],
+        weights: NDArray[np.float64] | None,
+        ensemble: type,
+        network: type,
+        *,
+        checkpoint: str | Path | Checkpoints | None,
+        resume: bool,
     ) -> NDArray[np.float64]:
         """Fit preprocessing and networks; return the answer for each row by those that held it out.
 
         The targets are as the networks take them.
         """
         check_parameters(self, _CONSTRAINTS)
+        self._records = None
         preset = PRESETS[self.preset]
         frame = self._read(X, reset=True)
         check_consistent_length(frame, y)
@@ -113,7 +138,9 @@ class _TabularEstimator(BaseEstimator):
         folds = member_folds(n_members, len(frame), y if network is MLPClassifier else None, seed)
         fewest = min(len(fold.train) for fold in folds)
         member = network(random_state=seed, **self._network_parameters(preset, fewest))
-        self.network_ = ensemble(member, n_members, self.time_limit).fit(encoded, y, weights, folds=folds)
+        self.network_ = ensemble(member, n_members, self.time_limit).fit(
+            encoded, y, weights, folds=folds, checkpoint=Checkpoints.of(checkpoint), resume=resume
+        )
         held_out = np.full((len(kept), *self.network_.out_of_fold_.shape[1:]), np.nan)
         held_out[kept] = self.network_.out_of_fold_
         del self.network_.out_of_fold_  # here it is, for all rows
@@ -152,6 +179,27 @@ class _TabularEstimator(BaseEstimator):
         warn_unseen(unseen)
         # In float32 the seventh digit of an answer would depend on the rows beside it.
         return encoded.astype(np.float64)
+
+    def to_pipeline(self) -> Pipeline:
+        """Return the fitted estimator as a pipeline of a data frame, as ``batchprop train`` saves it.
+
+        Its steps are those of ``preprocessor_`` and ``network``.
+        """
+        check_is_fitted(self, "network_")
+        return Pipeline([*self.preprocessor_.steps, ("network", self._make_network_step())])
+
+    def _make_network_step(self) -> Any:
+        """Return the networks, which answer in the labels or the unit of the target."""
+        raise NotImplementedError
+
+    @property
+    def examples_(self) -> Any:
+        """What the networks that held a row out say of it: a pandas DataFrame (see ``docs/examples.md``).
+
+        Raises:
+            AttributeError: the fit ran without ``record_examples=True``.
+        """
+        return to_frame(self._records)
 
     @property
     def n_iter_(self) -> int:
@@ -255,13 +303,27 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
     ) -> None:
         self._set_parameters(locals())
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        record_examples: bool = False,
+        checkpoint: str | Path | Checkpoints | None = None,
+        resume: bool = False,
+    ) -> Self:
         """Train the networks.
 
         Args:
             X: the table (n, c): a data frame of pandas, polars or another library, or an array.
             y: the label of each row (n,).
             sample_weight: how much each row counts (n,), or None; a row of 0 is as if absent.
+            record_examples: whether to keep what the networks that held a row out say of it, as
+                ``examples_``.
+            checkpoint: a folder, or ``batchprop.Checkpoints(folder, every=...)``: each network keeps its
+                state in ``member-1``, ``member-2``, ... there. ``time_limit`` counts from each call.
+            resume: whether to keep the networks that are done there, and resume the one that is not.
 
         Returns:
             The estimator.
@@ -270,7 +332,9 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
             InputError: rows and labels differ in number, or a label or weight cannot be used.
             DataError: no column is left to predict from.
             ParameterError: a parameter is not allowed.
+            CheckpointError: a checkpoint cannot be written or read, or is of another fit.
         """
+        check_record_examples(record_examples)
         check_kinds(y, "y")
         y = column_or_1d(y, warn=True)
         with clear_errors(y=y), np.errstate(invalid="ignore"):  # it casts NaN before it refuses it
@@ -283,7 +347,12 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
             )
         # Rows of weight 0 may have other labels; they are left out before any network sees them.
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
-        self.out_of_fold_ = self._fit(X, codes, weights, MLPEnsembleClassifier, MLPClassifier)
+        self.out_of_fold_ = self._fit(
+            X, codes, weights, MLPEnsembleClassifier, MLPClassifier, checkpoint=checkpoint, resume=resume
+        )
+        self.network_.relabel(self.classes_)
+        if record_examples:
+            self._records = label_records(y, self.classes_, self.out_of_fold_)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -307,6 +376,9 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
         codes = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[codes]
         return labels
+
+    def _make_network_step(self) -> Any:
+        return self.network_
 
     def _network_parameters(self, preset: Preset, n_rows: int) -> dict[str, Any]:
         weight = self.class_weight
@@ -385,13 +457,27 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
     ) -> None:
         self._set_parameters(locals())
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        record_examples: bool = False,
+        checkpoint: str | Path | Checkpoints | None = None,
+        resume: bool = False,
+    ) -> Self:
         """Train the networks.
 
         Args:
             X: the table (n, c): a data frame of pandas, polars or another library, or an array.
             y: the number of each row (n,).
             sample_weight: how much each row counts (n,), or None; a row of 0 is as if absent.
+            record_examples: whether to keep what the networks that held a row out say of it, as
+                ``examples_``.
+            checkpoint: a folder, or ``batchprop.Checkpoints(folder, every=...)``: each network keeps its
+                state in ``member-1``, ``member-2``, ... there. ``time_limit`` counts from each call.
+            resume: whether to keep the networks that are done there, and resume the one that is not.
 
         Returns:
             The estimator.
@@ -400,7 +486,9 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
             InputError: rows and numbers differ in number, or one is not finite.
             DataError: no column is left to predict from.
             ParameterError: a parameter is not allowed.
+            CheckpointError: a checkpoint cannot be written or read, or is of another fit.
         """
+        check_record_examples(record_examples)
         if y is None:
             raise InputError("requires y to be passed, but the target y is None: give a number for each row")
         weights = check_sample_weight(sample_weight, _num_samples(y))
@@ -412,8 +500,13 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
             )
         self.target_scaler_ = TargetScaler().fit(counted[:, None])
         scaled = self.target_scaler_.transform(y[:, None])[:, 0]
-        held_out = self._fit(X, scaled, weights, MLPEnsembleRegressor, MLPRegressor)
+        held_out = self._fit(
+            X, scaled, weights, MLPEnsembleRegressor, MLPRegressor, checkpoint=checkpoint, resume=resume
+        )
         self.out_of_fold_ = self._in_own_unit(held_out)
+        if record_examples:
+            losses = self.network_.losses(scaled, held_out)
+            self._records = number_records(y, self.out_of_fold_, losses)
         self.held_out_errors_ = np.abs(self.out_of_fold_ - y)[~np.isnan(held_out)]
         return self
 
@@ -468,6 +561,9 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
     def _in_own_unit(self, scaled: NDArray[np.floating]) -> NDArray[np.float64]:
         y: NDArray[np.float64] = self.target_scaler_.inverse_transform(scaled[:, None])[:, 0]
         return y
+
+    def _make_network_step(self) -> Any:
+        return wrap_target_scaler(self.network_, self.target_scaler_)
 
     def _network_parameters(self, preset: Preset, n_rows: int) -> dict[str, Any]:
         return super()._network_parameters(preset, n_rows) | {"loss": self.loss}
