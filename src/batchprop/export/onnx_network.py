@@ -153,7 +153,17 @@ def write_regressor(graph: Graph, operator: Any, *, dtype: Any) -> None:
         # The cap of the Poisson head itself, beyond which exp(Z)² overflows.
         cap = 0.5 * float(np.log(np.finfo(dtype).max))
         Z = graph("Exp", graph("Min", Z, graph.constant(cap, dtype)))
+    if estimator.out_activation_ == "quantiles":
+        Z = _write_quantiles(TypedGraph(graph, dtype), Z, estimator.n_outputs_)
     graph.output(Z, operator.outputs[0])
+
+
+def _write_quantiles(op: TypedGraph, Z: Value, n_levels: int) -> Value:
+    """Return the quantiles ``(n, q)``: the first column of Z, and each other a softplus above the last."""
+    first, *others = _split_targets(op.graph, Z, [1] * n_levels)
+    steps = [first, *(_softplus(op, z) for z in others)]
+    # As in the head: sums one after the other never descend.
+    return concat_columns(op.graph, list(accumulate(steps, partial(op, "Add"))))
 
 
 def as_matrix(graph: Graph, operator: Any, dtype: Any) -> Value:
