@@ -213,7 +213,8 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
 
     Attributes:
         members_: the fitted networks.
-        out_of_fold_: the answer for each row (n,) by the members that held it out; NaN where none did.
+        out_of_fold_: the answer for each row (n,) by the members that held it out; NaN where none did. Of
+            members with several quantiles it is (n, q).
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, folds: Sequence[Fold] | None = None) -> Self:
@@ -239,7 +240,7 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
         return self
 
     def predict(self, X: Any) -> NDArray[np.floating]:
-        """Return the mean of the members' answers (n,)."""
+        """Return the mean of the members' answers (n,), or (n, q) of several quantiles, which do not cross."""
         check_is_fitted(self, "members_")
         mean: NDArray[np.floating] = np.mean([member.predict(X) for member in self.members_], axis=0)
         return mean

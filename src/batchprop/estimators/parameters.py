@@ -98,7 +98,7 @@ def _is_ascending(levels: Any) -> bool:
 
 _LEVEL = interval(0, 1, above=True, below=True)
 LEVELS = Constraint(
-    "a sequence of such numbers that ascend, as [0.05, 0.5, 0.95]",
+    "ascending numbers between 0 and 1, as [0.05, 0.5, 0.95]",
     lambda value: _is_sequence(value) and all(map(_LEVEL.is_valid, value)) and _is_ascending(value),
 )
 """The levels of several quantiles."""
