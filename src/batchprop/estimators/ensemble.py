@@ -21,7 +21,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
 from batchprop.batches import Indices
-from batchprop.errors import InputError, ParameterError
+from batchprop.errors import InputError, ParameterError, TargetScaleWarning
 from batchprop.training import EpochRecord
 
 MIN_FOLDS, MAX_FOLDS = 4, 8
@@ -133,6 +133,8 @@ class _Ensemble(BaseEstimator):
             with warnings.catch_warnings():
                 # Held-out rows tell the best epoch, though the loss may still fall at the last.
                 warnings.simplefilter("ignore", ConvergenceWarning)
+                # The target is standardised over all rows, and that of one fold is near to it.
+                warnings.simplefilter("ignore", TargetScaleWarning)
                 member.fit(
                     X[fold.train],
                     y[fold.train],
@@ -240,7 +242,7 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
         return self
 
     def predict(self, X: Any) -> NDArray[np.floating]:
-        """Return the mean of the members' answers (n,), or (n, q) of several quantiles, which do not cross."""
+        """Return the mean of the members' answers (n,), or (n, q) of several quantiles; these never cross."""
         check_is_fitted(self, "members_")
         mean: NDArray[np.floating] = np.mean([member.predict(X) for member in self.members_], axis=0)
         return mean

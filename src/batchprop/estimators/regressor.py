@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from batchprop.activations import Activation
 from batchprop.errors import InputError
 from batchprop.estimators.base import check_partial_fit, unless_lbfgs
 from batchprop.estimators.convert import ConvertibleRegressor
+from batchprop.estimators.datasets import ArrayDataset
 from batchprop.estimators.interface import Callback
 from batchprop.estimators.kinds import check_kinds
 from batchprop.estimators.parameters import (
@@ -30,6 +31,7 @@ from batchprop.estimators.validation import (
     FitArgs,
     blank_weightless,
     check_numeric_target,
+    warn_unscaled_target,
     weighted_rows,
 )
 from batchprop.heads import Head
@@ -244,12 +246,12 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         if self.loss == "huber":
             return heads.huber(self.huber_delta)
         if self.loss == "quantile":
-            levels = self._levels
-            return heads.quantiles(levels) if levels else heads.quantile(float(self.quantile))
+            levels = self.quantile_levels
+            return heads.quantiles(levels) if levels else heads.quantile(cast("float", self.quantile))
         return heads.get_head(self.loss)
 
     @property
-    def _levels(self) -> tuple[float, ...]:
+    def quantile_levels(self) -> tuple[float, ...]:
         """The levels of several quantiles; nothing for one."""
         several = self.loss == "quantile" and LEVELS.is_valid(self.quantile)
         return tuple(map(float, np.ravel(self.quantile))) if several else ()
@@ -266,8 +268,15 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         check_numeric_target(y)
         return super()._validate_data(X, y, reset=reset)
 
+    def _read_arrays(self, X: Any, y: Any, call: FitArgs, *, fresh: bool) -> tuple[ArrayDataset, Any]:
+        dataset, dtype = super()._read_arrays(X, y, call, fresh=fresh)
+        # Counts stay as they are, and a piece of the data tells little of the whole.
+        if fresh and not call.partial and self.loss != "poisson":
+            warn_unscaled_target(dataset.labelled.y, dataset.labelled.weights)
+        return dataset, dtype
+
     def _fit_targets(self, y: Any, call: FitArgs, *, fresh: bool) -> None:
-        several = "quantiles" if self._levels else "identity"
+        several = "quantiles" if self.quantile_levels else "identity"
         self.out_activation_ = "exp" if self.loss == "poisson" else several
 
     def _encode_targets(self, y: Any, dtype: Any) -> NDArray[np.floating]:
@@ -277,12 +286,12 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
             Y = np.asarray(y, dtype=dtype).reshape(len(y), -1)
         if not np.isfinite(Y).all():
             raise InputError(f"y holds a value too large for {Y.dtype}: rescale y, or use dtype='float64'")
-        if self._levels and Y.shape[1] > 1:
+        if self.quantile_levels and Y.shape[1] > 1:
             raise InputError(
-                f"y has {Y.shape[1]} columns: quantile={list(self._levels)} is of one target; fit a "
+                f"y has {Y.shape[1]} columns: quantile={list(self.quantile_levels)} is of one target; fit a "
                 "regressor for each column"
             )
-        return np.tile(Y, max(len(self._levels), 1))
+        return np.tile(Y, max(len(self.quantile_levels), 1))
 
     def _decode_targets(self, P: NDArray[np.floating]) -> NDArray[Any]:
         return P[:, 0] if P.shape[1] == 1 else P
@@ -293,9 +302,9 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         return self._mean_score(y, P, weights)
 
     def _mean_score(self, y: Any, P: NDArray[Any], weights: NDArray[np.floating] | None) -> float:
-        if not self._levels:
+        if not self.quantile_levels:
             return float(r2_score(y, P, sample_weight=weights))
-        columns = zip(P.reshape(len(P), -1).T, self._levels, strict=True)
+        columns = zip(P.reshape(len(P), -1).T, self.quantile_levels, strict=True)
         return float(
             np.mean([d2_pinball_score(y, p, sample_weight=weights, alpha=level) for p, level in columns])
         )

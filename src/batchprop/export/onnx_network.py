@@ -163,7 +163,7 @@ def _write_quantiles(op: TypedGraph, Z: Value, n_levels: int) -> Value:
     first, *others = _split_targets(op.graph, Z, [1] * n_levels)
     steps = [first, *(_softplus(op, z) for z in others)]
     # As in the head: sums one after the other never descend.
-    return concat_columns(op.graph, list(accumulate(steps, partial(op, "Add"))))
+    return concat_columns(op.graph, list(accumulate(steps, lambda below, step: op("Add", below, step))))
 
 
 def as_matrix(graph: Graph, operator: Any, dtype: Any) -> Value:

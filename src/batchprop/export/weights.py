@@ -175,8 +175,8 @@ def _describe_estimator_head(estimator: Any) -> dict[str, Any]:
         if isinstance(estimator.classes_, list):
             return {"name": "softmax_groups", "sizes": list(sizes), **smoothing}
         return {"name": "softmax" if sizes else "sigmoid", **smoothing}
-    if estimator._levels:
-        return {"name": "quantiles", "levels": list(estimator._levels)}
+    if estimator.quantile_levels:
+        return {"name": "quantiles", "levels": list(estimator.quantile_levels)}
     settings = {"huber": {"delta": estimator.huber_delta}, "quantile": {"q": estimator.quantile}}
     return {"name": estimator.loss, **settings.get(estimator.loss, {})}
 

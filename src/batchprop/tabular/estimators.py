@@ -142,7 +142,7 @@ class _TabularEstimator(BaseEstimator):
         encoded = self.preprocessor_.fit_transform(frame)
         n_members = self.n_members or max(1, min(preset.n_members, len(frame) // _ROWS_PER_MEMBER))
         seed = self.random_state or 0
-        self._trained_on = crc32(y)
+        self._trained_on = crc32(y.tobytes())
         folds = self._member_folds(n_members, y)
         fewest = min(len(fold.train) for fold in folds)
         member = network(random_state=seed, **self._network_parameters(preset, fewest))
@@ -178,8 +178,8 @@ class _TabularEstimator(BaseEstimator):
             random_state: the seed of the shuffles; None for 0.
 
         Returns:
-            For each column ``mean`` and ``std``, over networks and shuffles, the most important first; 0 for a
-            column that is not used.
+            For each column ``mean`` and ``std``, over networks and shuffles, the most important first; 0 for
+            a column that is not used.
 
         Raises:
             InputError: y is not the target of the training; for other rows,
@@ -195,7 +195,7 @@ class _TabularEstimator(BaseEstimator):
         check_consistent_length(encoded, y)
         if weights is not None:
             encoded, y, weights = (values[weights > 0] for values in (encoded, y, weights))
-        if crc32(y) != self._trained_on:
+        if crc32(y.tobytes()) != self._trained_on:
             raise InputError(
                 "X, y and sample_weight are not those of the training, whose rows the networks held out in "
                 "turn: give these, or use sklearn.inspection.permutation_importance for other rows"
@@ -394,7 +394,8 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
 
     def _encode_targets(self, y: Any, _: Any = None) -> NDArray[Any]:
         # Rows of weight 0 may have other labels; they are left out before any network sees them.
-        return np.searchsorted(self.classes_, column_or_1d(y)).clip(max=len(self.classes_) - 1)
+        codes: NDArray[Any] = np.searchsorted(self.classes_, column_or_1d(y))
+        return codes.clip(max=len(self.classes_) - 1)
 
     def _loss_of(self, member: Any, X: Any, codes: NDArray[Any], weights: Any) -> float:
         logs = log_softmax(member.predict_log_proba(X) / self.network_.temperature_, axis=1)
@@ -645,7 +646,8 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
 
     def _answers(self, X: Any) -> NDArray[np.float64]:
         """Return the answer of each row, or its quantiles, as a matrix (n, q) in their own unit."""
-        scaled = self.network_.predict(self._encode(X))
+        encoded = self._encode(X)
+        scaled = self.network_.predict(encoded)
         return self.target_scaler_.inverse_transform(scaled.reshape(len(scaled), -1))
 
     def _network_parameters(self, preset: Preset, n_rows: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from batchprop.batches import Indices
-from batchprop.errors import BatchpropError, DivergedError
+from batchprop.errors import BatchpropError, DivergedError, TargetScaleWarning
 from batchprop.estimators import Checkpoints, MLPClassifier, MLPRegressor
 from batchprop.estimators.validation import NON_FINITE
 from batchprop.tabular.history import History, append_last_epoch, history_callback
@@ -287,6 +287,7 @@ def translate_errors(options: TrainOptions, *, clips: bool = True) -> Iterator[N
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", TargetScaleWarning)  # it is scaled here
         warnings.filterwarnings("ignore", "Training interrupted by user", UserWarning)
         try:
             yield

@@ -107,11 +107,16 @@ def mean_importances(parts: Iterable[PermutationImportance]) -> pd.DataFrame:
     Returns:
         For each column of the table ``mean`` and ``std``, over models and shuffles, the greatest mean first.
 
-    >>> parts = [PermutationImportance(("a", "b"), np.array(mean), np.zeros(2), 9, 1) for mean in ([3, 1], [1, 1])]
+    >>> parts = [
+    ...     PermutationImportance(("a", "b"), np.array(mean), np.zeros(2), 9, 1)
+    ...     for mean in ([3, 1], [1, 1])
+    ... ]
     >>> mean_importances(parts).loc["a"].tolist()
     [2.0, 1.0]
     """
-    tables = [pd.DataFrame({"mean": part.mean, "variance": part.std**2}, list(part.columns)) for part in parts]
+    tables = [
+        pd.DataFrame({"mean": part.mean, "variance": part.std**2}, list(part.columns)) for part in parts
+    ]
     by_column = pd.concat(tables).groupby(level=0, sort=False)
     mean = by_column["mean"].mean()
     # The variance within the models and that between them.
