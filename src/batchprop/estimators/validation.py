@@ -32,8 +32,8 @@ NON_FINITE = (
 """scikit-learn's sentence about a divergence, with which ours begins."""
 
 MIN_DEVIATION, MAX_DEVIATION, MAX_MEAN = 0.1, 10.0, 10.0
-"""Of a regressor's target. At these the default fit already misses much (benchmarks/NOTES.md): below the first
-a loss that seems to stand still ends it, above the others 200 epochs do not lead there from weights near 0."""
+"""Of a regressor's target. At these the default fit already misses much, as measured in benchmarks/NOTES.md:
+below the first its loss seems to stand still, and 200 epochs from weights near 0 do not reach the others."""
 
 MIN_VALIDATION_ROWS = 2
 _MIN_CLASS_ROWS = 2
