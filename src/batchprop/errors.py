@@ -69,6 +69,10 @@ class OneClassWarning(UserWarning):
     """A trained network answers every test row with the same class."""
 
 
+class TargetScaleWarning(UserWarning):
+    """A regressor's target is far from mean 0 and deviation 1, and its network may miss it."""
+
+
 def unknown_option_error(parameter: str, value: object, known: Iterable[str]) -> ParameterError:
     """Return the error for an unknown name; it lists the known names and suggests the nearest."""
     names = list(known)

@@ -12,7 +12,7 @@ from functools import cache
 from itertools import accumulate, pairwise
 from typing import Any
 
-from batchprop.activations import identity, sigmoid
+from batchprop.activations import identity, sigmoid, softplus
 from batchprop.arrays import Array, columnwise_dot, float_limits, namespace
 from batchprop.errors import InputError, ParameterError, unknown_option_error
 
@@ -261,6 +261,72 @@ def quantile(level: float = 0.5) -> Head:
         return 0.5 * S + (0.5 - level) * S * S
 
     return _head("quantile", identity, losses, dZ)
+
+
+def quantiles(levels: Sequence[float]) -> Head:
+    """Several quantiles of one target that never cross, with the mean of their pinball losses.
+
+    The first row of Z is the lowest quantile, and every other row a step up from the one below:
+    ``p_0 = z_0``, ``p_j = p_{j−1} + softplus(z_j)``. So ``dZ = S ⊙ (Tᵀ G)``: G holds the derivatives by P, Tᵀ
+    sums each column from its row on, S is 1 in the first row and ``σ(z_j) = 1 − exp(p_{j−1} − p_j)`` below.
+
+    Args:
+        levels: q in (0, 1), ascending: one for each row of Z. Every row of Y holds the target.
+
+    Returns:
+        The head; it raises ``InputError`` where the last layer does not have a unit for each level.
+
+    Raises:
+        ParameterError: there is no level, one lies outside (0, 1), or they do not ascend.
+
+    Source:
+        Pinball loss: Koenker and Bassett 1978. Steps in place of quantiles: Gasthaus et al., AISTATS 2019.
+
+    Example:
+        >>> import numpy as np
+        >>> quantiles([0.1, 0.5, 0.9]).output(np.array([[2.0], [-1e4], [1e4]]))[:, 0].tolist()
+        [2.0, 2.0, 10002.0]
+    """
+    return _quantiles(tuple(levels))
+
+
+@cache  # here, as of ``softmax_groups``
+def _quantiles(levels: tuple[float, ...]) -> Head:
+    if not levels or any(low >= high for low, high in pairwise(levels)):
+        raise ParameterError(
+            f"quantiles={list(levels)} is not allowed: give ascending levels, each once, as [0.05, 0.5, 0.95]"
+        )
+    of_row = [quantile(level) for level in levels]
+
+    def split(M: Array) -> list[Array]:
+        if M.shape[0] != len(levels):
+            raise InputError(
+                f"the last layer has {M.shape[0]} units: quantiles({list(levels)}) needs {len(levels)}"
+            )
+        return [M[j : j + 1, :] for j in range(len(levels))]
+
+    def output(Z: Array) -> Array:
+        lowest, *steps = split(Z)
+        # One after the other: a sum in another order could round a quantile to below the one before.
+        return namespace(Z).concat(list(accumulate([lowest, *map(softplus, steps)])), axis=0)
+
+    def losses(P: Array, Y: Array) -> Array:
+        parts = zip(of_row, split(P), split(Y), strict=True)
+        return sum(one.losses(p, y) for one, p, y in parts) / len(levels)
+
+    def dZ(P: Array, Y: Array) -> Array:
+        xp, rows = namespace(P), split(P)
+        G = [one.dZ(p, y) / len(levels) for one, p, y in zip(of_row, rows, split(Y), strict=True)]
+        first, *others = reversed(list(accumulate(reversed(G))))
+        # Rounded as P is: a step too small to move P has no slope, either.
+        slopes = [-xp.expm1(below - p) for below, p in pairwise(rows)]
+        return xp.concat([first, *(s * g for s, g in zip(slopes, others, strict=True))], axis=0)
+
+    def output_and_losses(Z: Array, Y: Array) -> tuple[Array, Array]:
+        P = output(Z)
+        return P, losses(P, Y)
+
+    return Head("quantiles", output, output_and_losses, dZ)
 
 
 def poisson() -> Head:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.scipy.special import xlogy
 
 from batchprop.params import Layers
-from tests.core.problems import group_sizes
+from tests.core.problems import group_sizes, levels
 
 SIGMA: dict[str, Callable[[Any], Any]] = {
     "identity": lambda z: z,
@@ -49,8 +49,17 @@ def huber(z: Any, y: Any, delta: float = 1.0) -> Any:
     return jnp.sum(jnp.where(r < delta, r**2 / 2, delta * r - delta**2 / 2))
 
 
+def quantile_losses(z: Any, y: Any, q: Any) -> Any:
+    return q * jax.nn.relu(y - z) + (1 - q) * jax.nn.relu(z - y)
+
+
 def quantile(z: Any, y: Any, q: float = 0.5) -> Any:
-    return jnp.sum(q * jax.nn.relu(y - z) + (1 - q) * jax.nn.relu(z - y))
+    return jnp.sum(quantile_losses(z, y, q))
+
+
+def quantiles(z: Any, y: Any) -> Any:
+    p = jnp.cumsum(jnp.concatenate([z[:1], jax.nn.softplus(z[1:])]))
+    return jnp.mean(quantile_losses(p, y, jnp.array(levels(len(z)))))
 
 
 HEADS: dict[str, Callable[[Any, Any], Any]] = {
@@ -65,6 +74,7 @@ HEADS: dict[str, Callable[[Any, Any], Any]] = {
     "huber, 0.3": partial(huber, delta=0.3),
     "quantile": quantile,
     "quantile, 0.9": partial(quantile, q=0.9),
+    "quantiles": quantiles,
     "poisson": lambda z, y: jnp.sum(jnp.exp(z) - y * z + xlogy(y, y) - y),
 }
 

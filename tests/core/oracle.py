@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from batchprop.params import Layers
-from tests.core.problems import group_sizes
+from tests.core.problems import group_sizes, levels
 
 Vector: TypeAlias = Any
 Matrix: TypeAlias = Any
@@ -101,6 +101,16 @@ def quantile(z: Vector, y: Vector, q: float = 0.5) -> Answer:
     return Answer(np.sum(np.where(short, q * (y - z), (1 - q) * (z - y))), np.where(short, -q, 1 - q))
 
 
+def quantiles(z: Vector, y: Vector) -> Answer:
+    """By the matrix T, lower triangular of ones: ``p = T v`` and ``dz = v'(z) ⊙ (Tᵀ g)``."""
+    T, q = np.tri(len(z)), np.array(levels(len(z)))
+    p = T @ np.concatenate([z[:1], np.log(1 + np.exp(z[1:]))])
+    g = np.where(p < y, -q, 1 - q) / len(z)
+    slope = np.concatenate([np.ones(1), 1 / (1 + np.exp(-z[1:]))])
+    loss = np.sum(np.where(p < y, q * (y - p), (1 - q) * (p - y))) / len(z)
+    return Answer(loss, slope * (T.T @ g))
+
+
 HEADS: dict[str, Callable[[Vector, Vector], Answer]] = {
     "softmax": softmax,
     "softmax, smoothed": lambda z, y: softmax(z, y, smoothing=0.2),
@@ -113,6 +123,7 @@ HEADS: dict[str, Callable[[Vector, Vector], Answer]] = {
     "huber, 0.3": lambda z, y: huber(z, y, delta=0.3),
     "quantile": quantile,
     "quantile, 0.9": lambda z, y: quantile(z, y, q=0.9),
+    "quantiles": quantiles,
     "poisson": lambda z, y: Answer(np.sum(np.exp(z) - y * z + xlogy(y, y) - y), np.exp(z) - y),
 }
 

@@ -54,6 +54,11 @@ def group_sizes(n_out: int) -> list[int]:
     return [2, n_out - 2] if n_out > 2 else [n_out]
 
 
+def levels(n_out: int) -> list[float]:
+    """Return ascending levels of quantiles."""
+    return [(2 * j + 1) / (2 * n_out + 1) for j in range(n_out)]
+
+
 HEAD_MAKERS: dict[str, Callable[[int], Head]] = {
     "softmax": lambda _: heads.HEADS["softmax"],
     "softmax, smoothed": lambda _: heads.softmax(label_smoothing=0.2),
@@ -66,6 +71,7 @@ HEAD_MAKERS: dict[str, Callable[[int], Head]] = {
     "huber, 0.3": lambda _: heads.huber(delta=0.3),
     "quantile": lambda _: heads.HEADS["quantile"],
     "quantile, 0.9": lambda _: heads.quantile(level=0.9),
+    "quantiles": lambda n_out: heads.quantiles(levels(n_out)),
     "poisson": lambda _: heads.HEADS["poisson"],
 }
 
@@ -129,11 +135,12 @@ EVERY_PAIR = [(activation, head) for activation in ACTIVATION_NAMES for head in 
 def sample_pairs(n_more: int = 12) -> list[tuple[str, str]]:
     """Return every activation with some head, every head with some activation, and more by a fixed seed.
 
-    An activation knows nothing of the head, so tests that compile need not see all 144 pairs; the NumPy
+    An activation knows nothing of the head, so tests that compile need not see all the pairs; the NumPy
     oracles do.
     """
     rng = np.random.default_rng(0)
-    once = list(zip(rng.permutation(ACTIVATION_NAMES), rng.permutation(list(HEAD_MAKERS)), strict=True))
+    activations = np.resize(rng.permutation(ACTIVATION_NAMES), len(HEAD_MAKERS))
+    once = list(zip(activations, rng.permutation(list(HEAD_MAKERS)), strict=True))
     others = [pair for pair in EVERY_PAIR if pair not in once]
     more = [others[i] for i in rng.choice(len(others), n_more, replace=False)]
     return [(str(activation), str(head)) for activation, head in [*once, *more]]
@@ -149,7 +156,7 @@ def sampled_problems(activation: str, head: str) -> list[tuple[Problem, Shape]]:
 
 
 def shapes_in_turn(turn: int) -> list[Shape]:
-    """Return a shape with hidden layers, where an activation shows, and in two turns of 24 one without."""
+    """Return a shape with hidden layers, where an activation shows, and in two turns of all one without."""
     turn %= len(SOME_PAIRS)
     with_hidden = [shape for shape in SHAPES if len(shape.sizes) > 2]
     without = [shape for shape in SHAPES if len(shape.sizes) == 2]

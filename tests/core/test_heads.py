@@ -218,6 +218,32 @@ def test_a_delta_out_of_range_is_refused(wrong: float) -> None:
         heads.huber(wrong)
 
 
+def test_quantiles_never_cross_and_of_one_level_are_the_quantile() -> None:
+    Y = np.random.default_rng(1).normal(size=(1, M))
+    for dtype in ("float32", "float64"):
+        scores = (100 * RNG.normal(size=(7, 1000))).astype(dtype)
+        P = heads.quantiles([0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99]).output(scores)
+        assert (np.diff(P, axis=0) >= 0).all()
+    one, same = heads.quantiles([0.9]), heads.quantile(0.9)
+    assert_allclose(one.losses(Z[:1], Y), same.losses(Z[:1], Y))
+    assert_allclose(one.dZ(Z[:1], Y), same.dZ(Z[:1], Y))
+    assert heads.quantiles([0.9]) is heads.quantiles((0.9,))  # one program is compiled for both
+
+
+def test_quantiles_match_scikit_learn() -> None:
+    q = [0.1, 0.5, 0.9]
+    y, head = np.random.default_rng(1).normal(size=M), heads.quantiles(q)
+    P = head.output(Z[:3])
+    mean = np.mean([metrics.mean_pinball_loss(y, p, alpha=level) for p, level in zip(P, q, strict=True)])
+    assert_allclose(head.losses(Z[:3], np.tile(y, (3, 1))).mean(), mean)
+
+
+@pytest.mark.parametrize("wrong", [[], [0.5, 0.5], [0.9, 0.1], [0.0, 0.5], [0.5, float("nan")]])
+def test_levels_that_do_not_ascend_between_0_and_1_are_refused(wrong: list[float]) -> None:
+    with pytest.raises(ParameterError, match=r"quantiles?=.* is not allowed: give"):
+        heads.quantiles(wrong)
+
+
 @pytest.mark.parametrize("wrong", [0, 1, -0.5, 1.5, float("nan")])
 def test_a_quantile_out_of_range_is_refused(wrong: float) -> None:
     with pytest.raises(ParameterError, match=r"quantile=.*between 0 and 1"):
@@ -234,6 +260,11 @@ def test_get_head_accepts_a_name_or_a_record() -> None:
 def test_an_unknown_head_is_refused(name: Any) -> None:
     with pytest.raises(ParameterError, match=r"head=.* is unknown: choose one of softmax, "):
         heads.get_head(name)
+
+
+def test_levels_must_be_as_many_as_the_units_of_the_last_layer() -> None:
+    with pytest.raises(InputError, match=r"the last layer has 5 units: quantiles\(\[0.1, 0.9\]\) needs 2"):
+        heads.quantiles([0.1, 0.9]).output(Z)
 
 
 def test_groups_must_add_up_to_the_last_layer() -> None:

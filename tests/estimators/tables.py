@@ -58,14 +58,21 @@ def refused(*parts: str, kind: type[Exception] = InputError) -> Any:
     return pytest.raises(kind, match=".*".join(re.escape(part) for part in parts))
 
 
-def with_checks(names_of: dict[Any, str]) -> pytest.MarkDecorator:
-    """scikit-learn's own checks of some estimators, for each those whose names a pattern is found in."""
-    mark = parametrize_with_checks(list(names_of))
+def with_checks(names_of: dict[Any, str], failing: dict[str, str] | None = None) -> pytest.MarkDecorator:
+    """scikit-learn's own checks of some estimators, for each those whose names a pattern is found in.
+
+    Those that are expected to fail are given by name, with the reason.
+    """
+    mark = parametrize_with_checks(list(names_of), expected_failed_checks=lambda _: failing or {})
 
     def name_of(check: Any) -> str:
         return str(check.func.__name__) + "_readonly" * bool(check.keywords.get("readonly_memmap"))
 
-    chosen = [(one, check) for one, check in mark.args[1] if re.search(names_of[one], name_of(check))]
+    chosen = []
+    for case in mark.args[1]:
+        one, check = case.values if hasattr(case, "marks") else case
+        if re.search(names_of[one], name_of(check)):
+            chosen.append(case)
     return pytest.mark.parametrize(mark.args[0], chosen, **mark.kwargs)
 
 

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.exceptions import ConvergenceWarning
 
-import batchprop as bp
+from batchprop.errors import TargetScaleWarning
 from tests.estimators.tables import estimator, quiet, refused, table
 
 pytestmark = quiet
@@ -36,18 +35,27 @@ def test_text_target_of_a_regressor_is_refused() -> None:
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-@pytest.mark.parametrize("size", [1, 250_000])
-def test_large_targets_are_to_be_standardised_before_max_iter_is_raised(solver: str, size: float) -> None:
-    X = np.random.default_rng(0).normal(size=(60, 3))
-    y = size * (1 + np.tanh(X[:, 0]))
-    network = bp.MLPRegressor(hidden_layer_sizes=(4,), solver=solver, max_iter=3, random_state=0)
-    with pytest.warns(ConvergenceWarning) as warned:
-        network.fit(X, y)
-    said = str(warned[0].message)
-    assert "raise max_iter" in said
-    assert ("TransformedTargetRegressor(" in said) == (size > 1)
-    if size > 1:
-        assert f"the targets are as large as {y.max():,.6g}" in said
+def test_targets_far_from_unit_scale_are_told_with_the_remedy(solver: str) -> None:
+    X, y = table("single", 60)
+    y = (y - y.mean()) / y.std()
+    several, weights = np.column_stack([y, 100 * y]), np.r_[np.ones(59), 0.0]
+    network = estimator("single", solver=solver, max_iter=1)
+    remedy = r"TransformedTargetRegressor\(.*TabularRegressor"
+    for far, named in (
+        (0.05 * y, "y has mean .* and standard deviation 0.05,"),
+        (25 * y, "y has mean .* and standard deviation 25,"),
+        (y - 20, "y has mean -20 and standard deviation 1,"),
+        (several, "column 1 of y has mean .* and standard deviation 100,"),
+    ):
+        with pytest.warns(TargetScaleWarning, match=f"{named} .*{remedy}"):
+            network.fit(X, far)
+    spoilt = np.r_[y[:59], 1e6]
+    for near in (y, 3 * y + 5, 0.2 * y, 0 * y):
+        network.fit(X, near)
+    network.fit(X, spoilt, weights)
+    network.set_params(loss="poisson").fit(X, 20 + 5 * y)
+    if solver == "adam":
+        network.set_params(loss="squared_error").partial_fit(X, 100 * y)
 
 
 def test_negative_counts_are_refused() -> None:

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import d2_pinball_score
 from sklearn.utils import compute_sample_weight
 
 import batchprop as bp
 from batchprop.activations import ACTIVATIONS, Activation
+from batchprop.errors import InputError
 from tests.estimators.tables import CLASS_TARGETS, TARGETS, declared, estimator, quiet, table
 
 pytestmark = quiet
@@ -258,6 +260,7 @@ def test_every_solver_lowers_every_loss(loss: str, solver: str) -> None:
         ({"loss": "absolute_error"}, 3.0),
         ({"loss": "quantile", "quantile": 0.5}, 3.0),
         ({"loss": "quantile", "quantile": 0.7}, 4.0),
+        ({"loss": "quantile", "quantile": [0.3, 0.5, 0.7]}, [2.0, 3.0, 4.0]),
         ({"loss": "huber", "huber_delta": 1e3}, 22.0),
         # Where the residuals, clipped to ±1, sum to 0.
         ({"loss": "huber", "huber_delta": 1.0}, 3.0),
@@ -265,7 +268,7 @@ def test_every_solver_lowers_every_loss(loss: str, solver: str) -> None:
     ],
     ids=str,
 )
-def test_each_loss_converges_to_its_statistic(parameters: dict[str, Any], wanted: float) -> None:
+def test_each_loss_converges_to_its_statistic(parameters: dict[str, Any], wanted: Any) -> None:
     y = np.array([1.0, 2.0, 3.0, 4.0, 100.0])
     reg = bp.MLPRegressor(
         **parameters,
@@ -278,7 +281,25 @@ def test_each_loss_converges_to_its_statistic(parameters: dict[str, Any], wanted
         n_iter_no_change=np.inf,
         random_state=0,
     )
-    assert reg.fit(np.zeros((5, 1)), y).predict([[0.0]]) == pytest.approx(wanted, rel=0.02)
+    predicted = reg.fit(np.zeros((5, 1)), y).predict([[0.0]])
+    np.testing.assert_allclose(predicted.ravel(), np.ravel(wanted), rtol=0.02)
+
+
+def test_several_quantiles_have_a_column_each_and_never_cross() -> None:
+    X, y = table("single", 400)
+    model = estimator("single", loss="quantile", quantile=(0.1, 0.5, 0.9), max_iter=30)
+    P = model.fit(X, y).predict(X)
+    assert P.shape == (400, 3)
+    assert (np.diff(P, axis=1) > 0).all()
+    assert 0.6 < np.mean((P[:, 0] < y) & (y < P[:, 2])) < 0.95
+    each = [d2_pinball_score(y, p, alpha=q) for p, q in zip(P.T, (0.1, 0.5, 0.9), strict=True)]
+    assert model.score(X, y) == pytest.approx(np.mean(each))
+    weights = np.r_[0.0, np.ones(399)]
+    spoilt = np.where(weights, y, np.nan)
+    assert np.isfinite(model.fit(X, spoilt, weights, record_examples=True).score(X, spoilt, weights))
+    assert {"predicted_label_0", "predicted_label_2"} <= set(model.examples_)
+    with pytest.raises(InputError, match=r"y has 2 columns: quantile=\[0.1, 0.5, 0.9\] is of one target"):
+        model.fit(X, np.column_stack([y, y]))
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,10 @@ OF_ONE_CLASS: dict[str, tuple[str, list[Any]]] = {
     "label_smoothing": ("give a number from 0 to below 1", [1, -0.1, None]),
     "class_weight": ("give None, or one of 'balanced', or a dict {class: weight}", [3, ({},)]),
     "huber_delta": ("give a finite number above 0", [0, math.inf, "x"]),
-    "quantile": ("give a number above 0 and below 1", [0, 1, 50]),
+    "quantile": (
+        "give a number above 0 and below 1, or ascending numbers between 0 and 1",
+        [0, 1, 50, [], [0.9, 0.1], [0.5, 1], "half"],
+    ),
     "loss": ("give one of 'squared_error', 'poisson'", [None, 2]),
 }
 

@@ -90,6 +90,15 @@ def test_every_loss_is_exported(loss, dtype, outputs):
     np.testing.assert_allclose(result, reg.predict(X).reshape(300, outputs), rtol=1e-5, atol=1e-5)
 
 
+def test_several_quantiles_are_exported():
+    X, y = matrix(), np.random.default_rng(0).normal(size=ROWS)
+    reg = bp.MLPRegressor("quantile", (5,), quantile=[0.1, 0.5, 0.9], **BRIEF).fit(X, y)
+    X = 100 * matrix("float32", seed=2, n=300)
+    result = answers(runtime(reg), {"X": X})["prediction"]
+    np.testing.assert_allclose(result, reg.predict(X), rtol=1e-5, atol=1e-5)
+    assert (np.diff(result, axis=1) >= 0).all()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_poisson_output_is_capped_as_in_the_head(dtype):
     reg = bp.MLPRegressor.from_weights([(np.array([[1.0]], dtype), np.zeros(1, dtype))], loss="poisson")

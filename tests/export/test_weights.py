@@ -106,11 +106,17 @@ def test_classifier_round_trips(y, options, tmp_path):
     np.testing.assert_allclose(step.dZ[-1], wanted.dZ[-1], rtol=1e-6)
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "poisson", "absolute_error", "huber", "quantile"])
-def test_regressor_round_trips(loss, tmp_path):
+@pytest.mark.parametrize(
+    ("loss", "quantile"),
+    [
+        *[(loss, 0.9) for loss in ("squared_error", "poisson", "absolute_error", "huber", "quantile")],
+        ("quantile", [0.1, 0.9]),
+    ],
+)
+def test_regressor_round_trips(loss, quantile, tmp_path):
     X = np.random.default_rng(0).normal(size=(20, 3))
     y = np.abs(X[:, 0])
-    reg = bp.MLPRegressor(loss, (4,), huber_delta=0.3, quantile=0.9, **BRIEF).fit(X, y)
+    reg = bp.MLPRegressor(loss, (4,), huber_delta=0.3, quantile=quantile, **BRIEF).fit(X, y)
     bp.export.save_weights(reg, tmp_path / "reg.safetensors")
     _, batch = reg.network_and_batch(X, y)
     result = bp.backprop(bp.export.load_weights(tmp_path / "reg.safetensors"), *batch)
@@ -262,6 +268,9 @@ def test_invalid_arrays_are_refused(tensors, message, tmp_path):
         ({"head": {"name": "huber", "delta": -1}}, "huber delta=-1"),
         ({"head": {"name": "huber", "delta": float("nan")}}, "huber delta=nan"),
         ({"head": {"name": "quantile", "q": 2}}, "quantile=2"),
+        ({"head": {"name": "quantiles", "levels": [0.9, 0.1]}}, "quantiles=.* ascending"),
+        ({"head": {"name": "quantiles", "levels": [0.1]}}, "2 numbers are expected"),
+        ({"head": {"name": "quantiles"}}, "levels None"),
         ({"head": {"name": "softmax", "label_smoothing": 3.0}}, "label_smoothing=3.0"),
         ({"head": {"name": "softmax", "sizes": [1, 1]}}, "settings"),
         ({"head": {"name": "poisson", "delta": 1}}, "settings"),

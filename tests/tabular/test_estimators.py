@@ -9,7 +9,9 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from scipy.stats import rankdata
+from scipy import stats
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import mean_pinball_loss
 from sklearn.model_selection import cross_val_score
 
 import batchprop as bp
@@ -32,12 +34,14 @@ BRIEF: dict[str, Any] = {
     "hidden_layer_sizes": (32,),
     "engine": "numpy",
 }
-# Rows that stand twice may be held out once: of such rows the division is another one.
-CHECKS = "^(?!.*sample_weight_equivalence)"
+INHERENT = {
+    "check_sample_weight_equivalence_on_dense_data": "a row that stands twice may be held out once and "
+    "trained on once: rows and weights divide the table differently, into batches too"
+}
 
 
 @pytest.mark.filterwarnings("ignore")
-@with_checks({bp.TabularClassifier(**BRIEF): CHECKS, bp.TabularRegressor(**BRIEF): CHECKS})
+@with_checks({bp.TabularClassifier(**BRIEF): "", bp.TabularRegressor(**BRIEF): ""}, INHERENT)
 def test_check_estimator(estimator, check):
     check(estimator)
 
@@ -127,8 +131,84 @@ def test_intervals_hold_as_many_numbers_as_they_promise():
     assert 0.6 < np.mean((low <= price[300:]) & (price[300:] <= high)) < 1
     errors = np.sort(np.abs(reg.out_of_fold_ - price[:300]))
     np.testing.assert_allclose(high - low, 2 * errors[int(np.ceil(0.8 * 301)) - 1])
+    np.testing.assert_allclose(np.sort(np.abs(reg.held_out_errors_)), errors)
     with pytest.raises(BatchpropError, match=r"coverage=0.999 needs more than the 300 held-out rows"):
         reg.predict_interval(table, coverage=0.999)
+
+
+def scattered(n, seed):
+    """Numbers whose scatter grows with a column."""
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame({"x": rng.uniform(0, 4, n), "scatter": rng.uniform(0, 1, n)})
+    return X, 1e4 + 100 * (np.sin(X["x"]) + X["scatter"] * rng.normal(size=n)).to_numpy()
+
+
+@pytest.mark.parametrize("quantiles", [None, [0.1, 0.5, 0.9], [0.25, 0.5, 0.75]])
+def test_the_coverage_of_intervals_is_beta_binomial(quantiles):
+    reg = bp.TabularRegressor(**BRIEF, quantiles=quantiles).fit(*scattered(800, 0))
+    X, y = scattered(2000, 1)
+    low, high = reg.predict_interval(X, coverage=0.8).T
+    covered, n = np.sum((low <= y) & (y <= high)), len(reg.held_out_errors_)
+    # One network, so split conformal: the rank k of n held-out errors covers a share Beta(k, n + 1 - k).
+    k = int(np.ceil(0.8 * (n + 1)))
+    assert 1e-6 < stats.betabinom.cdf(covered, len(y), k, n + 1 - k) < 1 - 1e-6
+    if quantiles:
+        wide, narrow = X["scatter"] > 0.8, X["scatter"] < 0.2
+        assert np.mean((high - low)[wide]) > 1.5 * np.mean((high - low)[narrow])
+
+
+def test_quantiles_ascend_in_the_unit_of_the_target_and_their_median_is_the_answer():
+    X, y = scattered(600, 0)
+    reg = bp.TabularRegressor(**{**BRIEF, "preset": "balanced"}, quantiles=[0.1, 0.5, 0.9]).fit(X, y)
+    P = reg.predict_quantiles(X)
+    assert P.shape == reg.out_of_fold_.shape == reg.held_out_errors_.shape == (600, 3)
+    assert (np.diff(P, axis=1) >= 0).all()
+    assert (np.diff(reg.out_of_fold_, axis=1) >= 0).all()
+    np.testing.assert_array_equal(reg.predict(X), P[:, 1])
+    # 600 rows of a probability of 0.1, 0.5 and 0.9: five deviations, and as much for the fit.
+    np.testing.assert_allclose([np.mean(y < p) for p in P.T], [0.1, 0.5, 0.9], atol=0.12)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(reg)).predict_quantiles(X), P)
+
+
+def pinball(fitted, X, y):
+    columns = zip(fitted.predict_quantiles(X).T, fitted.quantiles, strict=True)
+    return -np.mean([mean_pinball_loss(y, p, alpha=level) for p, level in columns])
+
+
+def test_importances_are_those_of_scikit_learn_on_the_rows_held_out():
+    table, price, label = houses(200)
+    table = table.assign(same=1)
+    quantiles = bp.TabularRegressor(**BRIEF, quantiles=[0.1, 0.5, 0.9])
+    for estimator, y, score in (
+        (bp.TabularRegressor(**BRIEF), price, "neg_root_mean_squared_error"),
+        (bp.TabularRegressor(**BRIEF, loss="absolute_error"), price, "neg_mean_absolute_error"),
+        (quantiles, price, pinball),
+        (bp.TabularClassifier(**BRIEF), label, "neg_log_loss"),
+    ):
+        fitted = estimator.fit(table, y)
+        held_out = np.isfinite(fitted.out_of_fold_.reshape(200, -1)).all(axis=1)
+        result = fitted.feature_importances(table, y, n_repeats=2, random_state=7)
+        expected = permutation_importance(
+            fitted, table[held_out], y[held_out], scoring=score, n_repeats=2, random_state=7
+        )
+        by_column = result.loc[list(table.columns)]
+        np.testing.assert_allclose(by_column["mean"], expected.importances_mean, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(by_column["std"], expected.importances_std, rtol=1e-3, atol=1e-4)
+        assert result.loc["same"].tolist() == [0.0, 0.0]
+        with pytest.raises(InputError, match="are not those of the training"):
+            fitted.feature_importances(table, y[::-1])
+
+
+def test_importances_leave_rows_of_weight_0_out_and_average_over_networks():
+    table, price, _ = houses()
+    weights = np.where(np.arange(160) % 4, 2.0, 0.0)
+    reg = bp.TabularRegressor(**{**BRIEF, "preset": "balanced"}).fit(table, price, weights)
+    weighted = reg.feature_importances(table, np.where(weights, price, np.nan), weights)
+    same = reg.feature_importances(table[weights > 0], price[weights > 0])
+    pd.testing.assert_frame_equal(weighted, same)
+    assert (weighted["std"] > 0).all()
+    with pytest.raises(ParameterError, match="n_repeats=0 is not allowed"):
+        reg.feature_importances(table, price, n_repeats=0)
 
 
 def test_it_is_saved_cloned_and_cross_validated_as_any_estimator():
@@ -184,6 +264,12 @@ def test_thresholds_are_learned_that_a_network_without_bins_misses():
         ({"time_limit": -1.0}, "time_limit=-1.0 is not allowed"),
         ({"dropout": 2.0}, "dropout"),
         ({"types": {"home": "nothing"}}, "nothing"),
+        (
+            {"quantiles": [0.9, 0.5]},
+            r"quantiles=\[0.9, 0.5\] is not allowed: give None, or ascending numbers",
+        ),
+        ({"quantiles": [0.1, 0.9]}, r"quantiles=\[0.1, 0.9\] lacks 0.5, the median"),
+        ({"quantiles": [0.5], "loss": "huber"}, "loss='huber' does not go with quantiles"),
     ],
 )
 def test_parameters_that_are_not_allowed_are_refused_by_name(parameters, message):
@@ -205,6 +291,12 @@ def test_parameters_that_are_not_allowed_are_refused_by_name(parameters, message
 def test_targets_that_cannot_be_learned_are_refused(kind, y, message):
     with pytest.raises(InputError, match=message):
         kind(**BRIEF).fit(houses(40)[0], y)
+
+
+def test_quantiles_that_were_not_trained_are_refused():
+    table, price, _ = houses(40)
+    with pytest.raises(ParameterError, match="quantiles=None: train with levels, as TabularRegressor"):
+        bp.TabularRegressor(**BRIEF).fit(table, price).predict_quantiles(table)
 
 
 def test_weights_of_unknown_classes_are_refused_and_names_are_compared_in_one_unicode_form():
@@ -252,7 +344,9 @@ def test_examples_are_what_the_networks_that_held_a_row_out_say_of_it():
     np.testing.assert_allclose(examples["confidence"][:199], P[np.arange(199), codes])
     losses = [-np.log(p[code]) for p, code in zip(P, codes, strict=True)]
     np.testing.assert_allclose(examples["mislabel_score"][:199], losses)
-    assert (examples["mislabel_rank"][:199] == rankdata(-examples["mislabel_score"][:199], "ordinal")).all()
+    assert (
+        examples["mislabel_rank"][:199] == stats.rankdata(-examples["mislabel_score"][:199], "ordinal")
+    ).all()
     assert examples.iloc[199].isna().sum() == 5
     assert set(examples.nsmallest(5, "mislabel_rank").index) >= {3, 50}
     with pytest.raises(InputError, match="a data map shows how one network's answers change"):

@@ -554,7 +554,9 @@ def _restore_weightless(y: NDArray[Any], given: Any, weights: NDArray[np.floatin
     restored = np.array(y, dtype=np.result_type(y, np.float32))
     rows = np.flatnonzero(weights == 0)
     with np.errstate(over="ignore"):
-        restored[rows] = np.reshape(np.array(to_dense(given), dtype=float)[rows], restored[rows].shape)
+        values = np.array(to_dense(given), dtype=float)[rows]
+        # A column (r, 1) fills the columns of several quantiles.
+        restored[rows] = values.reshape(len(rows), -1) if restored.ndim > 1 else values.reshape(-1)
     return restored
 
 

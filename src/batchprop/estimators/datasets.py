@@ -41,9 +41,6 @@ from batchprop.estimators.validation import (
     train_valid_split,
 )
 
-_LARGE_TARGET = 10.0
-"""Standardised targets stay below it, but for outliers."""
-
 _MIN_PARTITIONS = 4
 """With fewer partitions open at a time, a large table is hardly shuffled."""
 
@@ -347,18 +344,3 @@ def check_streamable(estimator: FitInterface, call: FitArgs) -> None:
     for option, (is_set, remedy) in unsupported.items():
         if is_set:
             raise ParameterError(f"{option} does not go with a table that is read a part at a time: {remedy}")
-
-
-def unscaled_remedy(estimator: FitInterface, dataset: TrainingRows, otherwise: str) -> str:
-    """Return the remedy for a fit that did not converge: to standardise large targets of a regression."""
-    # A classifier's targets are 0 and 1; a stream's are gone by now; counts must stay positive.
-    if not isinstance(dataset, ArrayDataset) or getattr(estimator, "loss", "poisson") == "poisson":
-        return otherwise
-    largest = float(np.abs(dataset.encoded.Y[dataset.rows]).max())
-    if largest <= _LARGE_TARGET:
-        return otherwise
-    return (
-        f"the targets are as large as {largest:,.6g}, and the weights start near 0: standardise them by "
-        "TransformedTargetRegressor(MLPRegressor(...), transformer=StandardScaler()) of scikit-learn, and "
-        f"only then {otherwise}"
-    )

@@ -23,7 +23,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
 from batchprop.batches import Indices
-from batchprop.errors import InputError, ParameterError
+from batchprop.errors import InputError, ParameterError, TargetScaleWarning
 from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.recording import (
     check_record_examples,
@@ -155,6 +155,8 @@ def _fit_member(member: Any, X: Any, y: NDArray[Any], number: int, call: Ensembl
     with warnings.catch_warnings():
         # Held-out rows tell the best epoch, though the loss may still fall at the last.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # The target is standardised over all rows, and that of one fold is near to it.
+        warnings.simplefilter("ignore", TargetScaleWarning)
         # A member that had ended is read back as it was.
         warnings.filterwarnings("ignore", "this fit ended after")
         member.fit(
@@ -348,7 +350,8 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
 
     Attributes:
         members_: the fitted networks.
-        out_of_fold_: the answer for each row (n,) by the members that held it out; NaN where none did.
+        out_of_fold_: the answer for each row (n,) by the members that held it out; NaN where none did. Of
+            members with several quantiles it is (n, q).
     """
 
     def fit(
@@ -397,7 +400,7 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
         return losses
 
     def predict(self, X: Any) -> NDArray[np.floating]:
-        """Return the mean of the members' answers (n,)."""
+        """Return the mean of the members' answers (n,), or (n, q) of several quantiles; these never cross."""
         check_is_fitted(self, "members_")
         mean: NDArray[np.floating] = np.mean([member.predict(X) for member in self.members_], axis=0)
         return mean

@@ -17,7 +17,7 @@ from batchprop.batches import BatchSampler, GrowingBatchSampler
 from batchprop.engines.auto import Workload, estimate_numpy_seconds
 from batchprop.errors import BatchpropError, DivergedError, short_repr, warn
 from batchprop.estimators.checkpoint_manager import CheckpointManager, FitStart
-from batchprop.estimators.datasets import ArrayDataset, TrainingRows, unscaled_remedy
+from batchprop.estimators.datasets import ArrayDataset, TrainingRows
 from batchprop.estimators.early_stopping import ValidationCallback, mark_interrupted
 from batchprop.estimators.engines import fit_engine, overhead_in_rows
 from batchprop.estimators.fingerprint import fingerprint
@@ -95,7 +95,7 @@ def fit(
         warn(
             f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization "
             f"hasn't converged yet: the loss was still falling after max_iter={estimator.max_iter} epochs; "
-            + unscaled_remedy(estimator, dataset, "raise max_iter, or let early_stopping=True decide"),
+            "raise max_iter, or let early_stopping=True decide",
             ConvergenceWarning,
         )
     records = None

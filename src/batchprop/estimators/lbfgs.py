@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from batchprop.batches import MICROBATCH_SIZE
 from batchprop.errors import DivergedError, ParameterError, warn
-from batchprop.estimators.datasets import ArrayDataset, unscaled_remedy
+from batchprop.estimators.datasets import ArrayDataset
 from batchprop.estimators.early_stopping import ValidationCallback, mark_interrupted
 from batchprop.estimators.engines import fit_engine
 from batchprop.estimators.fit_state import initial_fit_state
@@ -82,13 +82,8 @@ def fit_lbfgs(estimator: FitInterface, net: Network, dataset: ArrayDataset) -> N
         )
     if result.status == 1:
         warn(
-            f"lbfgs failed to converge after {estimator.n_iter_} iterations: "
-            + unscaled_remedy(
-                estimator,
-                dataset,
-                f"raise max_iter ({estimator.max_iter}) or max_fun ({estimator.max_fun}), or scale the "
-                "columns of X",
-            ),
+            f"lbfgs failed to converge after {estimator.n_iter_} iterations: raise max_iter "
+            f"({estimator.max_iter}) or max_fun ({estimator.max_fun}), or scale the columns of X",
             ConvergenceWarning,
         )
     return net

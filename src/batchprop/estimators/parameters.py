@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -90,6 +91,18 @@ def sequence_of(constraint: Constraint, allowed: str) -> Constraint:
     """A list, tuple or one-dimensional array whose entries all satisfy a constraint."""
     return Constraint(allowed, lambda value: _is_sequence(value) and all(map(constraint.is_valid, value)))
 
+
+def _is_ascending(levels: Any) -> bool:
+    return len(levels) > 0 and all(low < high for low, high in pairwise(levels))
+
+
+_LEVEL = interval(0, 1, above=True, below=True)
+LEVELS = Constraint(
+    "ascending numbers between 0 and 1, as [0.05, 0.5, 0.95]",
+    lambda value: _is_sequence(value) and all(map(_LEVEL.is_valid, value)) and _is_ascending(value),
+)
+"""The levels of several quantiles."""
+QUANTILE = any_of(_LEVEL, LEVELS)
 
 BOOLEAN = Constraint("True or False", lambda value: isinstance(value, bool | np.bool_))
 CALLABLE = Constraint("a callable", callable)

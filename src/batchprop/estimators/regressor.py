@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
+from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils import _safe_indexing
 
 from batchprop import heads
@@ -16,13 +16,22 @@ from batchprop.activations import Activation
 from batchprop.errors import InputError
 from batchprop.estimators.base import check_partial_fit, unless_lbfgs
 from batchprop.estimators.convert import ConvertibleRegressor
+from batchprop.estimators.datasets import ArrayDataset
 from batchprop.estimators.interface import Callback
 from batchprop.estimators.kinds import check_kinds
-from batchprop.estimators.parameters import PARAMETER_CONSTRAINTS, Constraint, interval, str_options
+from batchprop.estimators.parameters import (
+    LEVELS,
+    PARAMETER_CONSTRAINTS,
+    QUANTILE,
+    Constraint,
+    interval,
+    str_options,
+)
 from batchprop.estimators.validation import (
     FitArgs,
     blank_weightless,
     check_numeric_target,
+    warn_unscaled_target,
     weighted_rows,
 )
 from batchprop.heads import Head
@@ -65,12 +74,14 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         n_iter_no_change: how many epochs without progress to wait before stopping.
         max_fun: the largest number of evaluations of the loss, with ``"lbfgs"``.
         huber_delta: where ``"huber"`` turns from squared to absolute, in the units of y.
-        quantile: which quantile ``"quantile"`` predicts, in (0, 1).
+        quantile: which quantile ``"quantile"`` predicts, in (0, 1); or several, ascending, as
+            ``[0.05, 0.5, 0.95]``, for one target: ``predict`` then has a column for each, and they never
+            cross.
         dropout: the chance that a hidden unit is left out of a step; one for all hidden layers, or one each.
         weight_decay: AdamW's decoupled decay.
         warmup_fraction: the fraction of training in which ``"warmup_cosine"`` and ``"one_cycle"`` rise.
         max_grad_norm: the gradient's norm over all layers is clipped to this; None for no limit.
-        scoring: the score for early stopping: None for R², ``"loss"``, or any scikit-learn scorer.
+        scoring: the score for early stopping: None for ``score``'s, ``"loss"``, or any scikit-learn scorer.
         callbacks: callables that get each epoch's ``training.EpochRecord``; one that returns True ends
             training. ``on_fit_begin`` and ``on_fit_end`` are called too, if a callback has them.
         dtype: ``"float32"``, ``"float64"``, or None to follow X, as scikit-learn does.
@@ -125,13 +136,13 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         **PARAMETER_CONSTRAINTS,
         "loss": str_options("squared_error", "poisson", "absolute_error", "huber", "quantile"),
         "huber_delta": interval(0, above=True),
-        "quantile": interval(0, 1, above=True, below=True),
+        "quantile": QUANTILE,
     }
     _y_options: ClassVar[dict[str, Any]] = {"y_numeric": True}
 
     loss: str
     huber_delta: float
-    quantile: float
+    quantile: float | Sequence[float]
 
     def __init__(
         self,
@@ -161,7 +172,7 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
         huber_delta: float = 1.0,
-        quantile: float = 0.5,
+        quantile: float | Sequence[float] = 0.5,
         dropout: float | Sequence[float] = 0.0,
         weight_decay: float = 0.01,
         warmup_fraction: float = 0.1,
@@ -203,7 +214,7 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
             X: inputs ``(n, n_0)``.
 
         Returns:
-            ``(n,)``, or ``(n, K)`` for several targets.
+            ``(n,)``, or ``(n, K)`` for several targets or several quantiles.
 
         Raises:
             RowError: the network's outputs for a row overflow.
@@ -219,14 +230,15 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
             sample_weight: ``(n,)`` or None; a row of weight 0 is left out, whatever its target.
 
         Returns:
-            At most 1; averaged over several targets.
+            At most 1; averaged over several targets. With several quantiles it is the mean D², the fraction
+            that they take off the pinball loss of constant ones.
         """
         predicted = self.predict(X)
         rows, weights = weighted_rows(sample_weight, len(predicted))
         if rows is not None:
             y, predicted = _safe_indexing(y, rows), predicted[rows]
         check_kinds(y, "y")
-        return float(r2_score(y, predicted, sample_weight=weights))
+        return self._mean_score(y, predicted, weights)
 
     # ---- hooks of BaseMLP
 
@@ -234,8 +246,15 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         if self.loss == "huber":
             return heads.huber(self.huber_delta)
         if self.loss == "quantile":
-            return heads.quantile(self.quantile)
+            levels = self.quantile_levels
+            return heads.quantiles(levels) if levels else heads.quantile(cast("float", self.quantile))
         return heads.get_head(self.loss)
+
+    @property
+    def quantile_levels(self) -> tuple[float, ...]:
+        """The levels of several quantiles; nothing for one."""
+        several = self.loss == "quantile" and LEVELS.is_valid(self.quantile)
+        return tuple(map(float, np.ravel(self.quantile))) if several else ()
 
     @property
     def _loss_scale(self) -> float:
@@ -249,8 +268,16 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         check_numeric_target(y)
         return super()._validate_data(X, y, reset=reset)
 
+    def _read_arrays(self, X: Any, y: Any, call: FitArgs, *, fresh: bool) -> tuple[ArrayDataset, Any]:
+        dataset, dtype = super()._read_arrays(X, y, call, fresh=fresh)
+        # Counts stay as they are, and a piece of the data tells little of the whole.
+        if fresh and not call.partial and self.loss != "poisson":
+            warn_unscaled_target(dataset.labelled.y, dataset.labelled.weights)
+        return dataset, dtype
+
     def _fit_targets(self, y: Any, call: FitArgs, *, fresh: bool) -> None:
-        self.out_activation_ = "exp" if self.loss == "poisson" else "identity"
+        several = "quantiles" if self.quantile_levels else "identity"
+        self.out_activation_ = "exp" if self.loss == "poisson" else several
 
     def _encode_targets(self, y: Any, dtype: Any) -> NDArray[np.floating]:
         if self.loss == "poisson" and np.min(y) < 0:
@@ -259,7 +286,12 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
             Y = np.asarray(y, dtype=dtype).reshape(len(y), -1)
         if not np.isfinite(Y).all():
             raise InputError(f"y holds a value too large for {Y.dtype}: rescale y, or use dtype='float64'")
-        return Y
+        if self.quantile_levels and Y.shape[1] > 1:
+            raise InputError(
+                f"y has {Y.shape[1]} columns: quantile={list(self.quantile_levels)} is of one target; fit a "
+                "regressor for each column"
+            )
+        return np.tile(Y, max(len(self.quantile_levels), 1))
 
     def _decode_targets(self, P: NDArray[np.floating]) -> NDArray[Any]:
         return P[:, 0] if P.shape[1] == 1 else P
@@ -267,4 +299,12 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
     def _default_score(self, y: Any, P: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:
         if not np.isfinite(P).all():
             return float("nan")
-        return float(r2_score(y, P, sample_weight=weights))
+        return self._mean_score(y, P, weights)
+
+    def _mean_score(self, y: Any, P: NDArray[Any], weights: NDArray[np.floating] | None) -> float:
+        if not self.quantile_levels:
+            return float(r2_score(y, P, sample_weight=weights))
+        columns = zip(P.reshape(len(P), -1).T, self.quantile_levels, strict=True)
+        return float(
+            np.mean([d2_pinball_score(y, p, sample_weight=weights, alpha=level) for p, level in columns])
+        )

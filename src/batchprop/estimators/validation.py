@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_array
 
 from batchprop.batches import Indices, rescale_weights
 from batchprop.data.frames import read_frame, read_native
-from batchprop.errors import DivergedError, InputError, RowError
+from batchprop.errors import DivergedError, InputError, RowError, TargetScaleWarning, warn
 from batchprop.estimators.kinds import check_kinds
 
 VALIDATION_TOO_SMALL = (
@@ -30,6 +30,10 @@ NON_FINITE = (
     "preprocessed"
 )
 """scikit-learn's sentence about a divergence, with which ours begins."""
+
+MIN_DEVIATION, MAX_DEVIATION, MAX_MEAN = 0.1, 10.0, 10.0
+"""Of a regressor's target. At these the default fit already misses much, as measured in benchmarks/NOTES.md:
+below the first its loss seems to stand still, and 200 epochs from weights near 0 do not reach the others."""
 
 MIN_VALIDATION_ROWS = 2
 _MIN_CLASS_ROWS = 2
@@ -257,6 +261,31 @@ def blank_weightless(y: Any, weights: NDArray[np.floating] | None) -> Any:
         return y
     values[weights == 0] = 0
     return values
+
+
+def warn_unscaled_target(y: NDArray[Any], weights: NDArray[np.floating] | None) -> None:
+    """Warn if a column of a target of numbers is far from mean 0 and deviation 1.
+
+    Args:
+        y: the target ``(n,)`` or ``(n, K)``.
+        weights: of the rows ``(n,)``, or None; rows of weight 0 do not count.
+    """
+    rows = y if weights is None else y[weights > 0]
+    columns = rows.reshape(len(rows), -1)
+    with np.errstate(all="ignore"):  # the squares of 1e200 overflow
+        means, deviations = columns.mean(axis=0), columns.std(axis=0)
+    for number, (mean, deviation) in enumerate(zip(means, deviations, strict=True)):
+        if abs(mean) <= MAX_MEAN and (MIN_DEVIATION <= deviation <= MAX_DEVIATION or deviation == 0):
+            continue
+        name = "y" if len(means) == 1 else f"column {number} of y"
+        warn(
+            f"{name} has mean {mean:.3g} and standard deviation {deviation:.3g}, and a network starts near 0 "
+            "and takes steps for a deviation of 1: standardise the target by "
+            "TransformedTargetRegressor(MLPRegressor(...), transformer=StandardScaler()) of scikit-learn, or "
+            "use bp.TabularRegressor, which does",
+            TargetScaleWarning,
+        )
+        return
 
 
 def weighted_mean(losses: NDArray[np.floating], weights: NDArray[np.floating] | None) -> float:

@@ -177,6 +177,8 @@ def _write_probabilities(graph: Graph, Z: Value, estimator: Any, dtype: Any) -> 
 
 def _write_numbers(graph: Graph, x: Value, estimator: Any, dtype: Any) -> Value:
     Z = write_logits(graph, x, estimator, dtype)
+    if estimator.out_activation_ == "quantiles":
+        return _write_quantiles(TypedGraph(graph, dtype), Z, estimator.n_outputs_)
     if estimator.out_activation_ != "exp":
         return Z
     # The cap of the Poisson head itself, beyond which exp(Z)² overflows.
@@ -189,6 +191,14 @@ def _write_mean(graph: Graph, matrices: Sequence[Value], dtype: Any) -> Value:
     if len(matrices) == 1:
         return matrices[0]
     return graph("Div", graph("Sum", *matrices), graph.constant(len(matrices), dtype))
+
+
+def _write_quantiles(op: TypedGraph, Z: Value, n_levels: int) -> Value:
+    """Return the quantiles ``(n, q)``: the first column of Z, and each other a softplus above the last."""
+    first, *others = _split_targets(op.graph, Z, [1] * n_levels)
+    steps = [first, *(_softplus(op, z) for z in others)]
+    # As in the head: sums one after the other never descend.
+    return concat_columns(op.graph, list(accumulate(steps, lambda below, step: op("Add", below, step))))
 
 
 def as_matrix(graph: Graph, operator: Any, dtype: Any) -> Value:

@@ -46,6 +46,7 @@ _HEAD_FACTORIES: dict[str, Callable[..., Head]] = {
     "absolute_error": heads.absolute_error,
     "huber": heads.huber,
     "quantile": heads.quantile,
+    "quantiles": heads.quantiles,
     "poisson": heads.poisson,
 }
 # The setting of each head, and its value in HEADS; softmax_groups has its sizes too.
@@ -267,6 +268,8 @@ def _describe_estimator_head(estimator: Any) -> dict[str, Any]:
         if isinstance(estimator.classes_, list):
             return {"name": "softmax_groups", "sizes": list(sizes), **smoothing}
         return {"name": "softmax" if sizes else "sigmoid", **smoothing}
+    if estimator.quantile_levels:
+        return {"name": "quantiles", "levels": list(estimator.quantile_levels)}
     settings = {"huber": {"delta": estimator.huber_delta}, "quantile": {"q": estimator.quantile}}
     return {"name": estimator.loss, **settings.get(estimator.loss, {})}
 
@@ -351,6 +354,8 @@ def _make_head(description: Any, n_outputs: int) -> Head:
         )
     settings = {key: value for key, value in description.items() if key != "name"}
     sizes = settings.pop("sizes", None) if name == "softmax_groups" else None
+    if name == "quantiles" and set(settings) <= {"levels"}:
+        return _make_quantiles(settings.get("levels"), n_outputs)
     setting, default = _HEAD_SETTINGS.get(name, ("", 0.0))
     value = settings.pop(setting, default)
     if settings or not _is_number(value):
@@ -363,6 +368,14 @@ def _make_head(description: Any, n_outputs: int) -> Head:
             f"its head {name!r} has sizes {_truncate(sizes)}, which are to add up to {n_outputs}"
         )
     return heads.softmax_groups(sizes, value)
+
+
+def _make_quantiles(levels: Any, n_outputs: int) -> Head:
+    if not isinstance(levels, list) or not all(map(_is_number, levels)) or len(levels) != n_outputs:
+        raise InputError(
+            f"its head 'quantiles' has levels {_truncate(levels)}: {n_outputs} numbers are expected"
+        )
+    return heads.quantiles(levels)
 
 
 def _is_number(value: Any) -> bool:

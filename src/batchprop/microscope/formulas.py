@@ -46,6 +46,11 @@ _HEADS = {
         r"\sum \max(q\,(Y - P),\, (q - 1)(Y - P))",
         r"(1 - q)\,[P > Y] - q\,[P < Y]",
     ),
+    "quantiles": (
+        r"T \begin{pmatrix} Z_0 \\ \ln(1 + e^{Z_{1:}}) \end{pmatrix}",
+        r"\tfrac{1}{K} \sum \max(q\,(Y - P),\, (q - 1)(Y - P))",
+        r"S \odot T^\top G,\ G = \tfrac{1}{K} \left((1 - q)\,[P > Y] - q\,[P < Y]\right)",
+    ),
     "poisson": (_EXP, r"\sum \left( P - Y + Y \odot \log \tfrac{Y}{P} \right)", "P - Y"),
 }
 _CUSTOM_HEAD = (r"\operatorname{head}(Z)", r"\operatorname{loss}(Z, Y)", r"\partial \text{loss} / \partial Z")

@@ -12,11 +12,14 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from scipy.special import log_softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
+from sklearn.metrics import mean_absolute_error, mean_pinball_loss, root_mean_squared_error
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -24,12 +27,13 @@ from sklearn.utils.validation import _num_samples, check_consistent_length, chec
 
 from batchprop.data.frames import read_frame
 from batchprop.data.names import normalize_columns
-from batchprop.errors import InputError, ParameterError
+from batchprop.errors import InputError, ParameterError, check_positive_int
 from batchprop.estimators import MLPClassifier, MLPRegressor
 from batchprop.estimators.checkpoints import Checkpoints
-from batchprop.estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor, member_folds
+from batchprop.estimators.ensemble import Fold, MLPEnsembleClassifier, MLPEnsembleRegressor, member_folds
 from batchprop.estimators.kinds import check_kinds
 from batchprop.estimators.parameters import (
+    LEVELS,
     any_of,
     check_parameters,
     exact_value,
@@ -46,6 +50,7 @@ from batchprop.estimators.validation import (
 )
 from batchprop.tabular.fit import wrap_target_scaler
 from batchprop.tabular.frames import as_pandas
+from batchprop.tabular.importance import mean_importances, permutation_importance
 from batchprop.tabular.options import read_types
 from batchprop.tabular.predictions import encode_frame, warn_unseen
 from batchprop.tabular.presets import DEFAULT_PRESET, PRESETS, Preset, PresetName
@@ -134,8 +139,9 @@ class _TabularEstimator(BaseEstimator):
         self.preprocessor_ = make_preprocessor(self.schema_, len(frame), n_bins=preset.n_bins)
         encoded = self.preprocessor_.fit_transform(frame)
         n_members = self.n_members or preset.count_members(len(frame))
-        seed = 0 if self.random_state is None else self.random_state
-        folds = member_folds(n_members, len(frame), y if network is MLPClassifier else None, seed)
+        seed = self.random_state or 0
+        self._trained_on = crc32(y.tobytes())
+        folds = self._member_folds(n_members, y)
         fewest = min(len(fold.train) for fold in folds)
         member = network(random_state=seed, **self._network_parameters(preset, fewest))
         self.network_ = ensemble(member, n_members, self.time_limit).fit(
@@ -145,6 +151,75 @@ class _TabularEstimator(BaseEstimator):
         held_out[kept] = self.network_.out_of_fold_
         del self.network_.out_of_fold_  # here it is, for all rows
         return held_out
+
+    def _member_folds(self, n_members: int, y: NDArray[Any]) -> list[Fold]:
+        return member_folds(n_members, len(y), y if is_classifier(self) else None, self.random_state or 0)
+
+    def feature_importances(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        n_repeats: int = 5,
+        random_state: int | None = None,
+    ) -> pd.DataFrame:
+        """Return how much the loss rises when the values of a column are shuffled.
+
+        No row counts with a network that was trained on it: each network answers the rows that it held out,
+        up to 1000 of them. The loss is the log loss for classes; for numbers the root mean squared error or
+        the mean absolute error, in their unit, or the mean pinball loss of the quantiles.
+
+        Args:
+            X: the table that it was trained on.
+            y: its target, as for ``fit``.
+            sample_weight: as for ``fit``.
+            n_repeats: how often each column is shuffled.
+            random_state: the seed of the shuffles; None for 0.
+
+        Returns:
+            For each column ``mean`` and ``std``, over networks and shuffles, the most important first; 0 for
+            a column that is not used.
+
+        Raises:
+            InputError: y is not the target of the training; for other rows,
+                ``sklearn.inspection.permutation_importance`` does it.
+
+        Source:
+            Breiman, Random Forests, 2001, section 10; Fisher, Rudin and Dominici, arXiv 1801.01489.
+        """
+        check_is_fitted(self, "network_")
+        check_positive_int("n_repeats", n_repeats, "how often to shuffle each column, as 5")
+        weights = check_sample_weight(sample_weight, _num_samples(y))
+        encoded, y = self._encode(X), self._encode_targets(y, weights)
+        check_consistent_length(encoded, y)
+        if weights is not None:
+            encoded, y, weights = (values[weights > 0] for values in (encoded, y, weights))
+        if crc32(y.tobytes()) != self._trained_on:
+            raise InputError(
+                "X, y and sample_weight are not those of the training, whose rows the networks held out in "
+                "turn: give these, or use sklearn.inspection.permutation_importance for other rows"
+            )
+        parts = []
+        folds = self._member_folds(self.network_.n_members, y)
+        for fold, member in zip(folds, self.network_.members_, strict=False):  # of a time_limit fewer members
+            rows = fold.held_out
+            parts.append(
+                permutation_importance(
+                    self.preprocessor_,
+                    encoded[rows],
+                    y[rows],
+                    lambda *args, member=member: -self._loss_of(member, *args),
+                    random_state or 0,
+                    None if weights is None else weights[rows],
+                    n_repeats,
+                )
+            )
+        if not (several := [part for part in parts if part is not None]):
+            raise InputError(f"n_samples = {len(y)}: no network held out two rows to shuffle; add rows")
+        unused = [column.name for column in self.schema_ if column.kind == "left out"]
+        importances = mean_importances(several)
+        return importances.reindex([*importances.index, *unused], fill_value=0.0)
 
     def _network_parameters(self, preset: Preset, n_rows: int) -> dict[str, Any]:
         chosen = {name: value for name, value in preset._asdict().items() if name not in _NOT_OF_NETWORKS}
@@ -345,8 +420,7 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
             raise InputError(
                 f"y holds one class only ({self.classes_.tolist()[0]!r}): give rows of at least two classes"
             )
-        # Rows of weight 0 may have other labels; they are left out before any network sees them.
-        codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        codes = self._encode_targets(y)
         self.out_of_fold_ = self._fit(
             X, codes, weights, MLPEnsembleClassifier, MLPClassifier, checkpoint=checkpoint, resume=resume
         )
@@ -354,6 +428,15 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
         if record_examples:
             self._records = label_records(y, self.classes_, self.out_of_fold_)
         return self
+
+    def _encode_targets(self, y: Any, _: Any = None) -> NDArray[Any]:
+        # Rows of weight 0 may have other labels; they are left out before any network sees them.
+        codes: NDArray[Any] = np.searchsorted(self.classes_, column_or_1d(y))
+        return codes.clip(max=len(self.classes_) - 1)
+
+    def _loss_of(self, member: Any, X: Any, codes: NDArray[Any], weights: Any) -> float:
+        logs = log_softmax(member.predict_log_proba(X) / self.network_.temperature_, axis=1)
+        return float(-np.average(logs[np.arange(len(codes)), codes], weights=weights))
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probability of each class (n, K), in the order of ``classes_``.
@@ -414,6 +497,8 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
         dropout: the share of hidden units left out of a step; None for the preset's.
         alpha: the strength of the L2 penalty.
         loss: ``"squared_error"``, ``"absolute_error"`` or ``"huber"``, of the standardised target.
+        quantiles: levels in place of a loss, ascending and with 0.5 among them, as ``[0.05, 0.5, 0.95]``:
+            ``predict_quantiles`` returns them, and ``predict`` the median.
         types: column name → what it holds, whatever it looks like; see ``batchprop.tabular.train_table``.
         random_state: the seed of folds, weights and order; None for 0.
         engine: as for ``MLPRegressor``.
@@ -423,8 +508,9 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
         preprocessor_: the fitted pipeline from a table to features.
         network_: the networks, ``network_.members_``; they answer in standard deviations from the mean.
         target_scaler_: the fitted ``TargetScaler``.
-        out_of_fold_: the answer for each row (n,) by the networks that held it out; NaN where none did.
-        held_out_errors_: its distance from the truth, of the rows that have one.
+        out_of_fold_: the answer for each row (n,) by the networks that held it out, its q quantiles (n, q) if
+            there are such; NaN where none did.
+        held_out_errors_: the truth minus these, of the rows that have them.
         n_features_in_: c; ``feature_names_in_`` the names of the columns.
 
     Example:
@@ -435,6 +521,7 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
     """
 
     loss: str
+    quantiles: Sequence[float] | None
 
     def __init__(
         self,
@@ -451,6 +538,7 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
         dropout: float | None = None,
         alpha: float = 1e-4,
         loss: str = "squared_error",
+        quantiles: Sequence[float] | None = None,
         types: Mapping[str, str] | None = None,
         random_state: int | None = None,
         engine: str = "auto",
@@ -491,6 +579,7 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
         check_record_examples(record_examples)
         if y is None:
             raise InputError("requires y to be passed, but the target y is None: give a number for each row")
+        self._check_quantiles()
         weights = check_sample_weight(sample_weight, _num_samples(y))
         y = _check_numbers(blank_weightless(y, weights))
         counted = y if weights is None else y[weights > 0]
@@ -499,16 +588,43 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
                 f"y holds one number only, {counted[0]:g}: give rows of others, or predict that number"
             )
         self.target_scaler_ = TargetScaler().fit(counted[:, None])
-        scaled = self.target_scaler_.transform(y[:, None])[:, 0]
+        scaled = self.target_scaler_.transform(y)
         held_out = self._fit(
             X, scaled, weights, MLPEnsembleRegressor, MLPRegressor, checkpoint=checkpoint, resume=resume
         )
-        self.out_of_fold_ = self._in_own_unit(held_out)
+        self.out_of_fold_ = self.target_scaler_.inverse_transform(held_out)
         if record_examples:
             losses = self.network_.losses(scaled, held_out)
             self._records = number_records(y, self.out_of_fold_, losses)
-        self.held_out_errors_ = np.abs(self.out_of_fold_ - y)[~np.isnan(held_out)]
+        errors = (y - self.out_of_fold_.T).T
+        self.held_out_errors_ = errors[~np.isnan(errors).reshape(len(y), -1).any(axis=1)]
         return self
+
+    def _check_quantiles(self) -> None:
+        check_parameters(self, {"quantiles": any_of(exact_value(None), LEVELS)})
+        if self.quantiles is None:
+            return
+        if self.loss != "squared_error":
+            raise ParameterError(
+                f"loss={self.loss!r} does not go with quantiles, which have their own: leave one of them out"
+            )
+        if 0.5 not in self.quantiles:  # noqa: PLR2004 the median
+            raise ParameterError(
+                f"quantiles={list(self.quantiles)} lacks 0.5, the median, which `predict` returns: add it"
+            )
+
+    def _encode_targets(self, y: Any, weights: Any) -> NDArray[np.float64]:
+        return self.target_scaler_.transform(_check_numbers(blank_weightless(y, weights)))
+
+    def _loss_of(self, member: Any, X: Any, y: NDArray[Any], weights: Any) -> float:
+        answers, given = member.predict(X), {"sample_weight": weights}
+        if self.quantiles is not None:
+            columns = zip(answers.reshape(len(y), -1).T, self.quantiles, strict=True)
+            loss = np.mean([mean_pinball_loss(y, each, alpha=level, **given) for each, level in columns])
+        else:
+            measure = root_mean_squared_error if self.loss == "squared_error" else mean_absolute_error
+            loss = measure(y, answers, **given)
+        return float(loss * self.target_scaler_.scale_)
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Return the number of each row (n,), in the unit of the training's.
@@ -522,13 +638,37 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
         Warns:
             UnseenValueWarning: rows hold values that the training had not.
         """
-        encoded = self._encode(X)
-        return self._in_own_unit(self.network_.predict(encoded))
+        answers = self._answers(X)
+        return answers[:, 0 if self.quantiles is None else list(self.quantiles).index(0.5)]
+
+    def predict_quantiles(self, X: Any) -> NDArray[np.float64]:
+        """Return the quantiles of each row (n, q), ascending, in the unit of the training's numbers.
+
+        Args:
+            X: rows with the columns of the training.
+
+        Returns:
+            A column for each level of ``quantiles``.
+
+        Raises:
+            ParameterError: it was made without ``quantiles``.
+            DataError: a column holds a value that is not of its kind.
+
+        Source:
+            Koenker and Bassett 1978; ``heads.quantiles`` says why they never cross.
+        """
+        if self.quantiles is None:
+            raise ParameterError(
+                "quantiles=None: train with levels, as TabularRegressor(quantiles=[0.05, 0.5, 0.95])"
+            )
+        return self._answers(X)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> NDArray[np.float64]:
         """Return an interval for each row (n, 2) that holds the true number with a given probability.
 
-        The answer ± the quantile of the absolute errors on the rows that the networks held out.
+        The answer ± the quantile of the absolute errors on the rows that the networks held out. With
+        ``quantiles`` it is the two of these that are nearest to ``(1 ± coverage) / 2``, each moved by the
+        quantile of how far the held-out rows lie outside of theirs: wide where the numbers scatter.
 
         Args:
             X: rows with the columns of the training.
@@ -541,29 +681,44 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
             ParameterError: coverage is not between 0 and 1, or there are too few held-out rows for it.
 
         Source:
-            Vovk, Cross-conformal predictors, arXiv 1208.0806.
+            Vovk, Cross-conformal predictors, arXiv 1208.0806. Romano, Patterson and Candès, Conformalized
+            quantile regression, arXiv 1905.03222.
         """
         check_is_fitted(self, "network_")
         if not 0 < coverage < 1:
             raise ParameterError(
                 f"coverage={coverage!r} is not allowed: give a number between 0 and 1, as 0.9"
             )
-        errors = np.sort(self.held_out_errors_)
+        ends = [self._column_near((1 + sign * coverage) / 2) for sign in (-1, 1)]
+        # How far a row lies below the lower end, or above the upper: less than 0 between them.
+        below, above = self.held_out_errors_.reshape(len(self.held_out_errors_), -1)[:, ends].T
+        errors = np.sort(np.maximum(-below, above))
         rank = math.ceil(coverage * (len(errors) + 1))
         if rank > len(errors):
             raise ParameterError(
                 f"coverage={coverage!r} needs more than the {len(errors)} held-out rows: give at most "
                 f"{len(errors) / (len(errors) + 1):.3f}, or train on more rows"
             )
-        y = self.predict(X)
-        return np.column_stack([y - errors[rank - 1], y + errors[rank - 1]])
+        ends_of_rows = self._answers(X)[:, ends] + errors[rank - 1] * np.array([-1, 1])
+        return np.sort(ends_of_rows, axis=1)  # both moved inwards may have met
 
-    def _in_own_unit(self, scaled: NDArray[np.floating]) -> NDArray[np.float64]:
-        y: NDArray[np.float64] = self.target_scaler_.inverse_transform(scaled[:, None])[:, 0]
-        return y
+    def _column_near(self, level: float) -> int:
+        """Return the column of the answers whose level is nearest; without quantiles there is one."""
+        return 0 if self.quantiles is None else int(np.abs(np.array(self.quantiles) - level).argmin())
+
+    def _answers(self, X: Any) -> NDArray[np.float64]:
+        """Return the answer of each row, or its quantiles, as a matrix (n, q) in their own unit."""
+        encoded = self._encode(X)
+        scaled = self.network_.predict(encoded)
+        return self.target_scaler_.inverse_transform(scaled.reshape(len(scaled), -1))
 
     def _make_network_step(self) -> Any:
         return wrap_target_scaler(self.network_, self.target_scaler_)
 
     def _network_parameters(self, preset: Preset, n_rows: int) -> dict[str, Any]:
-        return super()._network_parameters(preset, n_rows) | {"loss": self.loss}
+        given = (
+            {"loss": self.loss}
+            if self.quantiles is None
+            else {"loss": "quantile", "quantile": self.quantiles}
+        )
+        return super()._network_parameters(preset, n_rows) | given

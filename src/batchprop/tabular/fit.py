@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from batchprop.batches import Indices
-from batchprop.errors import BatchpropError, DataError, DivergedError, InputError
+from batchprop.errors import BatchpropError, DataError, DivergedError, InputError, TargetScaleWarning
 from batchprop.estimators import Checkpoints, MLPClassifier, MLPRegressor
 from batchprop.estimators.ensemble import (
     Fold,
@@ -387,6 +387,7 @@ def translate_errors(options: TrainOptions, *, clips: bool = True) -> Iterator[N
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", TargetScaleWarning)  # it is scaled here
         warnings.filterwarnings("ignore", "Training interrupted by user", UserWarning)
         try:
             yield

@@ -3,12 +3,13 @@
 Index legend: n rows, c columns of the table, k features.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn import inspection
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
@@ -52,6 +53,7 @@ def permutation_importance(
     score: Score,
     random_state: int = 0,
     weights: Array | None = None,
+    repeats: int | None = None,
 ) -> PermutationImportance | None:
     """Shuffle the values of each column of the table among rows, and measure how much the score falls.
 
@@ -59,12 +61,13 @@ def permutation_importance(
     shuffling the column before the encoding, but encodes the table only once.
 
     Args:
-        model: a fitted pipeline of the steps "columns", "features" and "network".
+        model: a fitted pipeline that begins with the steps "columns" and "features".
         X: the encoded rows (n, k).
         y: their targets (n,).
         score: of features, targets and weights, higher is better.
         random_state: the seed of the shuffles, and of the choice of rows if there are too many.
         weights: how much each row counts (n,), at least one of them more than 0; None for once.
+        repeats: how often to shuffle each column; None for as often as a few seconds allow, up to 5.
 
     Returns:
         The importances; None for one row, and for a table so wide that it would take minutes.
@@ -75,7 +78,8 @@ def permutation_importance(
     X, y, weights = without_zeros(weights, X, y)
     owners = source_columns(model)
     names = list(model["columns"].kinds)
-    rows, repeats = _sample_sizes(len(y), len(names), len(owners))
+    rows, possible = _sample_sizes(len(y), len(names), len(owners))
+    repeats = repeats or possible
     if rows < min(len(y), _MIN_ROWS) or rows == 1:
         return None
     if rows < len(y):
@@ -95,6 +99,29 @@ def permutation_importance(
     return PermutationImportance(
         columns, result.importances_mean[order], result.importances_std[order], rows, repeats
     )
+
+
+def mean_importances(parts: Iterable[PermutationImportance]) -> pd.DataFrame:
+    """Average the importances of several models of one table.
+
+    Returns:
+        For each column of the table ``mean`` and ``std``, over models and shuffles, the greatest mean first.
+
+    >>> parts = [
+    ...     PermutationImportance(("a", "b"), np.array(mean), np.zeros(2), 9, 1)
+    ...     for mean in ([3, 1], [1, 1])
+    ... ]
+    >>> mean_importances(parts).loc["a"].tolist()
+    [2.0, 1.0]
+    """
+    tables = [
+        pd.DataFrame({"mean": part.mean, "variance": part.std**2}, list(part.columns)) for part in parts
+    ]
+    by_column = pd.concat(tables).groupby(level=0, sort=False)
+    mean = by_column["mean"].mean()
+    # The variance within the models and that between them.
+    std = np.sqrt(by_column["variance"].mean() + by_column["mean"].var(ddof=0))
+    return pd.DataFrame({"mean": mean, "std": std}).sort_values("mean", ascending=False, kind="stable")
 
 
 def _sample_sizes(rows: int, columns: int, features: int) -> tuple[int, int]:
