@@ -394,9 +394,14 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
     def losses(self, y: NDArray[np.floating], answers: NDArray[np.floating]) -> NDArray[np.floating]:
         """Return the loss of each answer (n,), as the members' training takes it."""
         head = self.members_[0]._head()
+        Z, Y = np.atleast_2d(answers.T), np.atleast_2d(y.T)
         # A head computes its loss from Z.
-        Z = np.log(np.maximum(answers, _TINY)) if head.name == "poisson" else answers
-        losses: NDArray[np.floating] = head.losses(np.atleast_2d(Z.T), np.atleast_2d(y.T))
+        if head.name == "poisson":
+            Z = np.log(np.maximum(Z, _TINY))
+        if head.name == "quantiles":
+            steps = np.maximum(np.diff(Z, axis=0), _TINY)
+            Z, Y = np.concatenate([Z[:1], steps + np.log(-np.expm1(-steps))]), np.broadcast_to(Y, Z.shape)
+        losses: NDArray[np.floating] = head.losses(Z, Y)
         return losses
 
     def predict(self, X: Any) -> NDArray[np.floating]:
