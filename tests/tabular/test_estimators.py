@@ -334,7 +334,7 @@ def test_examples_are_what_the_networks_that_held_a_row_out_say_of_it():
     table, price, label = houses(200)
     label[[3, 50]] = np.where(label[[3, 50]] == "dear", "cheap", "dear")
     price[7] += 1e5
-    brief, weights = {**BRIEF, "preset": "balanced"}, np.r_[np.ones(199), 0.0]
+    brief, weights = {**BRIEF, "n_members": 4}, np.r_[np.ones(199), 0.0]
     with pytest.warns(UserWarning, match="1 of 200 rows have no answer in examples_, as no network"):
         clf = bp.TabularClassifier(**brief).fit(table, label, weights, record_examples=True)
     examples = clf.examples_
