@@ -130,8 +130,8 @@ def test_intervals_hold_as_many_numbers_as_they_promise():
 def scattered(n, seed):
     """Numbers whose scatter grows with a column."""
     rng = np.random.default_rng(seed)
-    X = pd.DataFrame({"x": rng.uniform(0, 4, n), "scatter": rng.uniform(0, 1, n)})
-    return X, 1e4 + 100 * (np.sin(X["x"]) + X["scatter"] * rng.normal(size=n)).to_numpy()
+    x, scatter = rng.uniform(0, 4, n), rng.uniform(0, 1, n)
+    return pd.DataFrame({"x": x, "scatter": scatter}), 1e4 + 100 * (np.sin(x) + scatter * rng.normal(size=n))
 
 
 @pytest.mark.parametrize("quantiles", [None, [0.1, 0.5, 0.9], [0.25, 0.5, 0.75]])
