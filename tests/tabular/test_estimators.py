@@ -185,7 +185,7 @@ def test_importances_are_those_of_scikit_learn_on_the_rows_held_out():
         by_column = result.loc[list(table.columns)]
         np.testing.assert_allclose(by_column["mean"], expected.importances_mean, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(by_column["std"], expected.importances_std, rtol=1e-3, atol=1e-4)
-        assert result.loc["same"].tolist() == [0.0, 0.0]
+        assert (result.at["same", "mean"], result.at["same", "std"]) == (0.0, 0.0)
         with pytest.raises(InputError, match="are not those of the training"):
             fitted.feature_importances(table, y[::-1])
 
