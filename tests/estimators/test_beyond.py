@@ -256,20 +256,20 @@ def test_every_solver_lowers_every_loss(loss: str, solver: str) -> None:
 @pytest.mark.parametrize(
     ("parameters", "wanted"),
     [
-        ({"loss": "squared_error"}, 22.0),
+        ({"loss": "squared_error"}, 6.0),
         ({"loss": "absolute_error"}, 3.0),
         ({"loss": "quantile", "quantile": 0.5}, 3.0),
         ({"loss": "quantile", "quantile": 0.7}, 4.0),
         ({"loss": "quantile", "quantile": [0.3, 0.5, 0.7]}, [2.0, 3.0, 4.0]),
-        ({"loss": "huber", "huber_delta": 1e3}, 22.0),
+        ({"loss": "huber", "huber_delta": 1e3}, 6.0),
         # Where the residuals, clipped to ±1, sum to 0.
         ({"loss": "huber", "huber_delta": 1.0}, 3.0),
-        ({"loss": "poisson"}, 22.0),
+        ({"loss": "poisson"}, 6.0),
     ],
     ids=str,
 )
 def test_each_loss_converges_to_its_statistic(parameters: dict[str, Any], wanted: Any) -> None:
-    y = np.array([1.0, 2.0, 3.0, 4.0, 100.0])
+    y = np.array([1.0, 2.0, 3.0, 4.0, 20.0])
     reg = bp.MLPRegressor(
         **parameters,
         hidden_layer_sizes=(),

@@ -139,8 +139,8 @@ def test_intervals_hold_as_many_numbers_as_they_promise():
 def scattered(n, seed):
     """Numbers whose scatter grows with a column."""
     rng = np.random.default_rng(seed)
-    X = pd.DataFrame({"x": rng.uniform(0, 4, n), "scatter": rng.uniform(0, 1, n)})
-    return X, 1e4 + 100 * (np.sin(X["x"]) + X["scatter"] * rng.normal(size=n)).to_numpy()
+    x, scatter = rng.uniform(0, 4, n), rng.uniform(0, 1, n)
+    return pd.DataFrame({"x": x, "scatter": scatter}), 1e4 + 100 * (np.sin(x) + scatter * rng.normal(size=n))
 
 
 @pytest.mark.parametrize("quantiles", [None, [0.1, 0.5, 0.9], [0.25, 0.5, 0.75]])
@@ -194,7 +194,7 @@ def test_importances_are_those_of_scikit_learn_on_the_rows_held_out():
         by_column = result.loc[list(table.columns)]
         np.testing.assert_allclose(by_column["mean"], expected.importances_mean, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(by_column["std"], expected.importances_std, rtol=1e-3, atol=1e-4)
-        assert result.loc["same"].tolist() == [0.0, 0.0]
+        assert (result.at["same", "mean"], result.at["same", "std"]) == (0.0, 0.0)
         with pytest.raises(InputError, match="are not those of the training"):
             fitted.feature_importances(table, y[::-1])
 

@@ -272,7 +272,9 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
         dataset, dtype = super()._read_arrays(X, y, call, fresh=fresh)
         # Counts stay as they are, and a piece of the data tells little of the whole.
         if fresh and not call.partial and self.loss != "poisson":
-            warn_unscaled_target(dataset.labelled.y, dataset.labelled.weights)
+            # Several quantiles have the same target in each column.
+            Y = dataset.labelled.Y[:, :1] if self.quantile_levels else dataset.labelled.Y
+            warn_unscaled_target(Y, dataset.labelled.weights)
         return dataset, dtype
 
     def _fit_targets(self, y: Any, call: FitArgs, *, fresh: bool) -> None:

@@ -263,17 +263,16 @@ def blank_weightless(y: Any, weights: NDArray[np.floating] | None) -> Any:
     return values
 
 
-def warn_unscaled_target(y: NDArray[Any], weights: NDArray[np.floating] | None) -> None:
+def warn_unscaled_target(Y: NDArray[np.floating], weights: NDArray[np.floating] | None) -> None:
     """Warn if a column of a target of numbers is far from mean 0 and deviation 1.
 
     Args:
-        y: the target ``(n,)`` or ``(n, K)``.
+        Y: the target ``(n, K)``.
         weights: of the rows ``(n,)``, or None; rows of weight 0 do not count.
     """
-    rows = y if weights is None else y[weights > 0]
-    columns = rows.reshape(len(rows), -1)
+    rows = Y if weights is None else Y[weights > 0]
     with np.errstate(all="ignore"):  # the squares of 1e200 overflow
-        means, deviations = columns.mean(axis=0), columns.std(axis=0)
+        means, deviations = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
     for number, (mean, deviation) in enumerate(zip(means, deviations, strict=True)):
         if abs(mean) <= MAX_MEAN and (MIN_DEVIATION <= deviation <= MAX_DEVIATION or deviation == 0):
             continue
