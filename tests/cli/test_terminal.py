@@ -70,7 +70,7 @@ def test_bar_ends_where_training_stopped_and_compiling_is_no_pace():
     first, second = (next(bar for bar in bars if f"epoch   {n}/200" in bar) for n in (1, 2))
     assert "left" not in first
     assert "≤ 1:39 left" in second
-    assert "epoch  24/24" in bars[-1]
+    assert "epoch 24/24" in bars[-1]
     assert "left" not in bars[-1]
 
 

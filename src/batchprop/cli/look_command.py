@@ -234,5 +234,5 @@ def _load(model: Path, source: LookSource) -> MicroscopeInput:
     about = _about(table, scaled=scaled)
     if len(members) > 1:
         # One network has one batch, one loss and one gradient; an average of several has none.
-        about += f"; the first of {len(members)} networks"
+        about += f" (the first of {len(members)} networks)"
     return MicroscopeInput(members[0], X, _series(table, y), about, images)

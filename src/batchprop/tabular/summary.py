@@ -18,7 +18,7 @@ from batchprop.report.format import (
 )
 from batchprop.report.page import Section, Table
 from batchprop.tabular.fit import Split
-from batchprop.tabular.history import EpochSummary, epochs_of
+from batchprop.tabular.history import epochs_of
 from batchprop.tabular.options import TrainOptions, source_words, to_dict
 from batchprop.tabular.persistence import MODEL
 from batchprop.tabular.result import TrainingResult
@@ -256,24 +256,23 @@ def end_reason(result: TrainingResult) -> tuple[str, str]:
     engine = "NumPy" if result.device is None else f"JAX on {result.device}"
     ended = f", {seconds} with {engine}."
     if len(result.members) == 1 and result.options.n_members == 1:
-        best = result.best_epochs[0]
-        loss = "" if best.validation_loss is None else f", validation loss {_figure(best)}"
-        return f"{_why_ended(result)}{ended}", f"Kept the weights of epoch {best.epoch}{loss}."
+        kept = result.best_epochs[0]
+        figure = kept.validation_loss
+        loss = "" if figure is None else f", validation loss {format_significant(figure, 4)}"
+        return f"{_why_ended(result)}{ended}", f"Kept the weights of epoch {kept.epoch}{loss}."
     networks = epochs_of(result.history)
     counts = [len(epochs) for epochs in networks]
     fewest = "" if min(counts) == max(counts) else f"{min(counts)} to "
     lengths = f"{fewest}{count_epochs(max(counts))}"
     of = f" of {result.options.n_members}" if len(networks) < result.options.n_members else ""
     start = "Interrupted: trained" if result.interrupted else "Trained"
-    each = ", ".join(f"{best.epoch} ({_figure(best)})" for best in result.best_epochs)
+    best, losses = result.best_epochs, [epoch.validation_loss or 0.0 for epoch in result.best_epochs]
+    numbers = join_truncated([str(epoch.epoch) for epoch in best], len(best))
+    low, high = (format_significant(loss, 4) for loss in (min(losses), max(losses)))
     return (
         f"{start} {len(networks)}{of} networks for {lengths}{ended}",
-        f"Kept the weights of epochs {each}, each with its validation loss.",
+        f"Kept the weights of epochs {numbers}, validation loss {low} to {high}.",
     )
-
-
-def _figure(best: EpochSummary) -> str:
-    return "" if best.validation_loss is None else format_significant(best.validation_loss, 4)
 
 
 def _why_ended(result: TrainingResult) -> str:
