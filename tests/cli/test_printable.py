@@ -113,7 +113,7 @@ def test_predictions_are_printable_in_a_terminal_and_data_elsewhere(table, model
     assert "\\u202e" in run_seen(*words).stdout
 
 
-@pytest.mark.parametrize("command", ["train", "walk", "examine", "look", "predict", "export", "play"])
+@pytest.mark.parametrize("command", ["train", "tune", "walk", "examine", "look", "predict", "export", "play"])
 def test_errors_of_every_command(command, table, folder):
     name = f"no{FILE_NAME[:90]}"
     run_seen(

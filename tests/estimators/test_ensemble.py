@@ -18,6 +18,7 @@ from batchprop.estimators.ensemble import (
     MLPEnsembleRegressor,
     fit_temperature,
     member_folds,
+    merge_ensembles,
 )
 from batchprop.privacy import Privacy
 from tests.estimators.test_checkpoints import DiedError, dying_after
@@ -173,3 +174,22 @@ def test_a_private_ensemble_is_refused():
         MLPEnsembleRegressor(MLPRegressor(privacy=Privacy(epsilon=1.0, delta=1e-5))).fit(
             np.zeros((40, 1)), np.zeros(40)
         )
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_merged_classifiers_answer_with_the_mean_of_their_calibrated_answers(n_classes):
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(60, 3)), np.arange(60) % n_classes
+    both = [
+        MLPEnsembleClassifier(MLPClassifier(**NETWORK, random_state=seed), n_members=2).fit(X, y)
+        for seed in (0, 5)
+    ]
+    both[1].temperature_ = 2.0
+    merged = merge_ensembles(both)
+    expected = np.mean([each.predict_proba(X) for each in both], axis=0)
+    np.testing.assert_allclose(merged.predict_proba(X), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        merged.out_of_fold_, np.mean([each.out_of_fold_ for each in both], axis=0), equal_nan=True
+    )
+    assert both[0].n_members == 2 < merged.n_members == len(merged.members_) == 4

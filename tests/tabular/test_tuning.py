@@ -58,8 +58,8 @@ def test_a_killed_search_goes_on_as_if_nothing_had_been(searched, tmp_path) -> N
         result.trials.drop(columns=TIMES), searched[0].trials.drop(columns=TIMES), check_exact=True
     )
     assert (result.chosen, result.loss) == (searched[0].chosen, searched[0].loss)
-    same = [each.estimator.predict_proba(ROWS) for each in (result, searched[0])]
-    np.testing.assert_allclose(*same, rtol=1e-6)
+    again, before = (each.estimator.predict_proba(ROWS) for each in (result, searched[0]))
+    np.testing.assert_allclose(again, before, rtol=1e-6)
     # Nothing is left to try.
     assert tune(CLASSES, n_trials=5, folder=tmp_path, **SMALL).trials.equals(result.trials)
 

@@ -424,7 +424,7 @@ def merge_ensembles(ensembles: Sequence[Any]) -> Any:
     Example:
         >>> from batchprop import MLPRegressor
         >>> X, y = np.arange(12.0)[:, None], np.arange(12.0)
-        >>> network = MLPRegressor((), early_stopping=True, max_iter=3)
+        >>> network = MLPRegressor(hidden_layer_sizes=(), early_stopping=True, max_iter=3)
         >>> both = [MLPEnsembleRegressor(network, n_members=n).fit(X, y) for n in (1, 1)]
         >>> merge_ensembles(both).n_members
         2
