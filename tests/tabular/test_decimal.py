@@ -11,7 +11,8 @@ from batchprop.tabular import TrainOptions, load_model, train_table
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import make_options, to_words
 from batchprop.tabular.streaming import fit_preprocessing, scan_table
-from batchprop.tabular.training_table import load_training_table, read_whole
+from batchprop.tabular.training_input import load_training_table
+from batchprop.tabular.training_table import read_whole
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::batchprop.errors.OneClassWarning", "ignore::batchprop.errors.UnseenValueWarning"

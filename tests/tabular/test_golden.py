@@ -18,7 +18,7 @@ from batchprop.errors import DataError
 from batchprop.tabular import Observer, TrainOptions, fit_streaming, make_preprocessor
 from batchprop.tabular.options import make_options
 from batchprop.tabular.streaming import scan_table
-from batchprop.tabular.training_table import load_training_table
+from batchprop.tabular.training_input import load_training_table
 
 GOLDEN = Path(__file__).parent / "golden"
 MEMORY = 1 << 26

@@ -34,7 +34,8 @@ from batchprop.tabular import (
 from batchprop.tabular.persistence import MODEL
 from batchprop.tabular.predictions import predict_frame, to_csv, write
 from batchprop.tabular.target_statistics import infer_target
-from batchprop.tabular.training_table import load, load_training_table
+from batchprop.tabular.training_input import load_training_table
+from batchprop.tabular.training_table import load
 
 ROWS = 24
 

@@ -20,7 +20,7 @@ from batchprop.tabular import TrainOptions, fit_streaming, train_table
 from batchprop.tabular.frames import as_pandas
 from batchprop.tabular.options import make_options, to_words
 from batchprop.tabular.roles import read_groups
-from batchprop.tabular.training_table import load_training_table
+from batchprop.tabular.training_input import load_training_table
 from batchprop.tabular.transformers import make_preprocessor
 
 pytestmark = pytest.mark.filterwarnings(

@@ -24,7 +24,7 @@ from batchprop.tabular.soundness import validate_model
 from batchprop.tabular.statistics import ColumnAccumulator, MemoryBudget
 from batchprop.tabular.streaming import scan_table
 from batchprop.tabular.target_statistics import read_target
-from batchprop.tabular.training_table import load_training_table
+from batchprop.tabular.training_input import load_training_table
 from batchprop.tabular.transformers import cast_column, make_preprocessor
 
 

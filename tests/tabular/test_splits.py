@@ -15,7 +15,7 @@ from batchprop.tabular import Observer, train_table
 from batchprop.tabular.cross_validation import fold_rows
 from batchprop.tabular.options import make_options
 from batchprop.tabular.train import train
-from batchprop.tabular.training_table import load_training_table
+from batchprop.tabular.training_input import load_training_table
 
 pytestmark = [
     # The small memory of these tests opens few partitions, and the fit warns about it.

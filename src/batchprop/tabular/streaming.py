@@ -41,17 +41,19 @@ from batchprop.tabular.roles import (
 from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_known_classes, latest_cut
 from batchprop.tabular.target import Target, number_spelling, unknown_words
-from batchprop.tabular.training_table import (
+from batchprop.tabular.testing_rows import (
     TEST_FRAME,
-    TrainingTable,
     check_groups_apart,
-    dataset_name,
-    explain_bad_rows,
     get_test_source,
     join_frames,
+    text_names,
+)
+from batchprop.tabular.training_table import (
+    TrainingTable,
+    dataset_name,
+    explain_bad_rows,
     name_places,
     read_whole,
-    text_names,
 )
 from batchprop.tabular.transformers import TargetScaler
 

@@ -25,9 +25,20 @@ from batchprop.errors import join_truncated
 from batchprop.tabular.fit import Split, TrainingData, encode, split_rows
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
-from batchprop.tabular.split import check_each_class_twice
+from batchprop.tabular.points import note_points
+from batchprop.tabular.roles import feature_names, read_groups, read_times
+from batchprop.tabular.split import check_each_class_twice, check_enough
 from batchprop.tabular.streaming import fit_preprocessing, is_large, scan_table, streaming_training_data
-from batchprop.tabular.training_table import TrainingTable, load_training_table, name_origin
+from batchprop.tabular.testing_rows import with_test_rows
+from batchprop.tabular.training_table import (
+    TrainingTable,
+    dataset_name,
+    load,
+    locate_rows,
+    make_table,
+    name_origin,
+    read_whole,
+)
 
 
 class TrainingInput(NamedTuple):
@@ -103,6 +114,46 @@ def resolve_members(options: TrainOptions, n_rows: int | None, observer: Observe
     if note is not None:
         observer.on_note(note)
     return options
+
+
+def load_training_table(data: Table | pd.DataFrame | None, options: TrainOptions) -> TrainingTable:
+    """Read the table of a training, from one or more files, that fits in memory.
+
+    Args:
+        data: its files, folders and patterns, or the copy of another; a table in memory; None for the digits.
+        options: of the training.
+
+    Raises:
+        DataError: a file, a row, the target or the weights cannot be used.
+    """
+    weights = options.weights
+    if data is None or options.target is None:
+        return load(None, options.target, options.given_task, weights)
+    whole = read_whole(data, options)
+    features = feature_names(list(whole.frame.columns), options)
+    table = make_table(
+        dataset_name(whole.files),
+        whole.files[0],
+        whole.frame[[*features, options.target, *filter(None, [weights])]],
+        options,
+        from_text=whole.from_text,
+    )
+    check_enough(table.target)
+    columns = table.columns
+    table = replace(
+        table,
+        columns=note_points(columns, table.frame, whole.files, options) if whole.from_text else columns,
+        left_out=len(whole.skipped),
+        skipped=whole.skipped,
+        row_locator=locate_rows(whole),
+        groups=None if options.group is None else read_groups(whole.frame[options.group], options.text_rules),
+        times=None
+        if options.time is None
+        else read_times(
+            whole.frame[options.time], options.text_rules, wanted=options.column_types.get(options.time)
+        ),
+    )
+    return table if options.test is None else with_test_rows(table, whole, options)
 
 
 @contextmanager

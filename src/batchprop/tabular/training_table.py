@@ -1,7 +1,6 @@
 """The table of a training: read, with its target and weights separated and its columns classified."""
 
 import math
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pandas.api import types
 from sklearn.datasets import load_digits
 
 from batchprop.data.arrow import get_column
@@ -28,29 +26,21 @@ from batchprop.data.standard_input import COPY_NAME, ORIGIN, STDIN
 from batchprop.data.tables import Table, copy_files, open_files
 from batchprop.data.text_rules import TextRules, explain_missing
 from batchprop.data.weights import check_some_weight
-from batchprop.errors import DataError, RowError, did_you_mean, join_truncated
+from batchprop.errors import DataError, join_truncated
 from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.options import DecimalSign, TrainOptions
-from batchprop.tabular.points import note_points
 from batchprop.tabular.roles import (
-    decide_spelling,
-    feature_names,
-    read_groups,
-    read_times,
     read_weights,
     unit_of_weights,
 )
-from batchprop.tabular.schema import ColumnSchema, infer_schema, is_read_as_text, to_numbers
+from batchprop.tabular.schema import ColumnSchema, infer_schema, to_numbers
 from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_enough
 from batchprop.tabular.target import Target, Task, mask_unknown
-from batchprop.tabular.target_statistics import TargetSpec, infer_target, read_target
-from batchprop.tabular.transformers import cast_column
+from batchprop.tabular.target_statistics import TargetSpec, read_target
 
 FRAME = "the DataFrame"
 """The name of a table without a file, in messages and reports."""
-
-TEST_FRAME = "the test DataFrame"
 
 _MAX_LISTED = 50
 
@@ -156,11 +146,11 @@ def load(
     )
     if path is None:
         digits = load_digits(as_frame=True).frame.rename(columns={"target": "digit"})
-        return _make_table("digits (from scikit-learn)", None, digits, options)
+        return make_table("digits (from scikit-learn)", None, digits, options)
     target = str(target)
     if get_delimiter(path) is not None:
         whole = read_file(path, [*text, target], rules=options.text_rules)
-        table = _make_table(path.name, path, whole.frame, options, from_text=True)
+        table = make_table(path.name, path, whole.frame, options, from_text=True)
         table = replace(table, row_locator=("line", whole.row_numbers[table.frame.index]))
     else:
         # Missing values would turn the integers of the target into floats, which merge long ones.
@@ -170,8 +160,8 @@ def load(
                 opened, target, text=[target], rules=options.text_rules, on_bad_row="skip", max_skipped=1.0
             )
         frame = whole.frame
-        table = _make_table(path.name, path, frame, options)
-        unit, numbers = _row_locator(whole)
+        table = make_table(path.name, path, frame, options)
+        unit, numbers = locate_rows(whole)
         table = replace(
             table,
             left_out=table.left_out + len(whole.skipped),
@@ -187,46 +177,6 @@ def _check_all_parsed(table: Table) -> None:
     if isinstance(table, ConvertedTable) and len(table.rejected):
         row = table.rejected[0]
         raise DataError(f"{row.file}, line {row.line}: {row.reason}; correct the line")
-
-
-def load_training_table(data: Table | pd.DataFrame | None, options: TrainOptions) -> TrainingTable:
-    """Read the table of a training, from one or more files, that fits in memory.
-
-    Args:
-        data: its files, folders and patterns, or the copy of another; a table in memory; None for the digits.
-        options: of the training.
-
-    Raises:
-        DataError: a file, a row, the target or the weights cannot be used.
-    """
-    weights = options.weights
-    if data is None or options.target is None:
-        return load(None, options.target, options.given_task, weights)
-    whole = read_whole(data, options)
-    features = feature_names(list(whole.frame.columns), options)
-    table = _make_table(
-        dataset_name(whole.files),
-        whole.files[0],
-        whole.frame[[*features, options.target, *filter(None, [weights])]],
-        options,
-        from_text=whole.from_text,
-    )
-    check_enough(table.target)
-    columns = table.columns
-    table = replace(
-        table,
-        columns=note_points(columns, table.frame, whole.files, options) if whole.from_text else columns,
-        left_out=len(whole.skipped),
-        skipped=whole.skipped,
-        row_locator=_row_locator(whole),
-        groups=None if options.group is None else read_groups(whole.frame[options.group], options.text_rules),
-        times=None
-        if options.time is None
-        else read_times(
-            whole.frame[options.time], options.text_rules, wanted=options.column_types.get(options.time)
-        ),
-    )
-    return table if options.test is None else _with_test_rows(table, whole, options)
 
 
 def read_whole(
@@ -350,150 +300,6 @@ def _drop_weightless(frame: pd.DataFrame, options: TrainOptions) -> pd.DataFrame
     return counts
 
 
-def _with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOptions) -> TrainingTable:
-    """Return a table with the test rows, from files or a table of their own, as its last rows.
-
-    Args:
-        table: the rows to train on.
-        whole: all columns of them.
-        options: of the training.
-
-    Raises:
-        DataError: the test rows lack a column, or hold a value of another kind.
-    """
-    name = table.target.name
-    words, spelling = text_names(table, whole.frame[name]), ""
-    if options.weights is not None:
-        counted, wanted = whole.frame[options.weights], options.column_types.get(options.weights)
-        spelling = decide_spelling([counted], "weights", wanted, options.text_rules)
-        words += [options.weights] if spelling else []
-    test = read_whole(get_test_source(table, options, whole.files), options, words, TEST_FRAME)
-    places = name_places(_row_locator(test), test.files)
-    frame, n_train = join_frames(table, test.frame, places, options.text_rules), len(table.frame)
-    values = _read_together(table.target, whole, test, options.text_rules)
-    weights, groups = table.weights, table.groups
-    if options.weights is not None:
-        tested = read_weights(test.frame[options.weights], options.text_rules, spelling)
-        weights = np.concatenate([weights, tested / unit_of_weights(tested)])
-    if options.group is not None and groups is not None:
-        groups = np.concatenate([groups, read_groups(test.frame[options.group], options.text_rules)])
-        check_groups_apart(groups[:n_train], groups[n_train:], options.group)
-    return replace(
-        table,
-        frame=frame,
-        target=replace(table.target, values=values),
-        weights=weights,
-        left_out=len(whole.skipped) + len(test.skipped),
-        skipped=[*whole.skipped, *test.skipped],
-        row_locator=("place", np.array([*name_places(_row_locator(whole), whole.files), *places])),
-        groups=groups,
-        n_test=len(test.frame),
-        test_locator=_row_locator(test),
-    )
-
-
-def _read_together(
-    target: Target, whole: LoadedTable, test: LoadedTable, rules: TextRules
-) -> npt.NDArray[Any]:
-    """Return the target of the rows to train on, then of the test rows; the task is that of the first."""
-    column, from_text = test.frame[target.name], test.from_text
-    if target.task == "classification":
-        known = infer_target(whole.frame[target.name], target.task, from_text=whole.from_text, rules=rules)
-        return np.concatenate([target.values, known.read(column)])
-    if whole.from_text != from_text:  # text of one file, and values of the other
-        values = read_target(column, target.task, from_text=from_text, rules=rules).values
-        return np.concatenate([target.values, values])
-    # Together, as the numbers of both have one spelling.
-    numbers = pd.concat([whole.frame[target.name], column], ignore_index=True)
-    return read_target(numbers, target.task, from_text=from_text, rules=rules).values
-
-
-def get_test_source(
-    table: TrainingTable, options: TrainOptions, files: Sequence[Path]
-) -> Table | pd.DataFrame:
-    """Return the test rows' files, or their table in memory, with all columns that are needed.
-
-    Args:
-        table: the rows to train on.
-        options: of the training.
-        files: of the training rows.
-
-    Raises:
-        DataError: a file is also one of the training, or a column is missing.
-    """
-    needed = [name for name, kind in table.kinds.items() if kind != "left out"]
-    needed += [name for name in (options.target, options.weights, options.group) if name is not None]
-    test = options.test
-    if isinstance(test, pd.DataFrame):
-        _check_test_names(needed, [normalize_name(name) for name in test.columns], TEST_FRAME)
-        return test
-    test = test if isinstance(test, ConvertedTable) else expand_paths(test)
-    known = {os.path.realpath(file) for file in files}
-    for file in test.origins if isinstance(test, ConvertedTable) else test:
-        if os.path.realpath(file) in known:
-            raise DataError(
-                f"{file} is in DATA and in `test`: a row that trains cannot test; take it out of one"
-            )
-        names = test.columns if isinstance(test, ConvertedTable) else column_names(file, options.separator)
-        _check_test_names(needed, names, str(file))
-    return test
-
-
-def _check_test_names(needed: Sequence[str], names: Sequence[str], where: str) -> None:
-    missing = [name for name in needed if name not in names]
-    if missing:
-        near = did_you_mean(missing[0], [name for name in names if name not in needed])
-        raise DataError(
-            f"{where} lacks {len(missing)} of the columns of DATA: {join_truncated(missing)}; add or rename "
-            f"them{near}"
-        )
-
-
-def text_names(table: TrainingTable, target: "pd.Series[Any]") -> list[str]:
-    """Return the columns that are text in the training rows, and so in the test rows too."""
-    names = [column.name for column in table.columns if is_read_as_text(column.kind, column.spelling)]
-    return [*names, table.target.name] if types.is_string_dtype(target) else names
-
-
-def join_frames(
-    table: TrainingTable, test: pd.DataFrame, places: Sequence[str], rules: TextRules
-) -> pd.DataFrame:
-    """Return the features of a table and of its test rows, each column cast to its kind in the table.
-
-    Args:
-        table: the rows to train on.
-        test: the test rows (t,).
-        places: the place of each test row (t,).
-        rules: how text is read.
-
-    Raises:
-        DataError: a value is not of its column's kind.
-    """
-    columns = [column for column in table.columns if column.kind != "left out"]
-    test = test.reset_index(drop=True)
-    try:
-        tested = {of.name: cast_column(test[of.name], of.kind, of.spelling, rules) for of in columns}
-    except RowError as error:
-        raise DataError(f"{places[error.row]}: {error}") from error
-    trained = {of.name: cast_column(table.frame[of.name], of.kind, of.spelling, rules) for of in columns}
-    return pd.concat([pd.DataFrame(trained), pd.DataFrame(tested)], ignore_index=True)
-
-
-def check_groups_apart(trained: npt.NDArray[Any], tested: npt.NDArray[Any], name: str) -> None:
-    """Refuse test rows of a group that also has training rows.
-
-    Raises:
-        DataError: there is such a group.
-    """
-    shared = np.intersect1d(trained, tested)
-    if len(shared):
-        groups = "1 group is" if len(shared) == 1 else f"{len(shared):,} groups are"
-        raise DataError(
-            f"{groups} in DATA and in `test`, {shared[0]!r} of group={name!r} first: take their rows out of "
-            "one, or leave out `group`"
-        )
-
-
 def name_origin(table: TrainingTable) -> TrainingTable:
     """Return the table, with standard input in place of its copy in all that names the rows' origin."""
     if table.path is None or table.path.name.partition(".")[0] != COPY_NAME:
@@ -553,7 +359,8 @@ def dataset_name(files: Sequence[Path]) -> str:
     return f"{len(files):,} files from {files[0].name} to {files[-1].name}"
 
 
-def _row_locator(whole: LoadedTable) -> tuple[str, npt.NDArray[Any]]:
+def locate_rows(whole: LoadedTable) -> tuple[str, npt.NDArray[Any]]:
+    """Return the name of the row numbers, and each row's (n,), with its file where there are several."""
     if len(whole.files) == 1:
         return whole.unit, whole.row_numbers
     pairs = zip(whole.file_index.tolist(), whole.row_numbers.tolist(), strict=True)
@@ -571,7 +378,7 @@ def name_places(locator: tuple[str, npt.NDArray[Any]], files: Sequence[Path]) ->
     return values if unit == "place" else [f"{files[0].name}, {unit} {number}" for number in values]
 
 
-def _make_table(
+def make_table(
     name: str, path: Path | None, frame: pd.DataFrame, options: TrainOptions, *, from_text: bool = False
 ) -> TrainingTable:
     """Split a table into columns, target and weights, and classify the columns."""
