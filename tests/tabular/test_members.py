@@ -158,7 +158,7 @@ def test_groups_and_times_hold_for_each_network():
     assert len(networks(model)) == 3
     options = make_options(target="target", time="day", members=2)
     split = split_rows(load_training_table(frame, options), options)
-    assert split.train.max() < split.validation.min() < split.validation.max() < split.test.min()
+    assert max(split.train) < split.validation.min() < split.validation.max() < split.test.min()
     assert len(networks(train_table(frame, target="target", time="day", **QUICK))) == 3
     women, men = (frame[frame["sex"] == sex] for sex in (1, 2))
     with pytest.raises(DataError, match=r"members=3: 1 groups leave no group.*or add members=1"):
@@ -167,7 +167,8 @@ def test_groups_and_times_hold_for_each_network():
 
 @pytest.mark.filterwarnings("ignore:1 of the table")
 def test_what_records_or_streams_trains_one_network_and_says_so(tmp_path):
-    frame, quick = flowers(), {"hidden": 8, "epochs": 2}
+    quick: dict[str, Any] = {"hidden": 8, "epochs": 2}
+    frame = flowers()
     observer = Notes()
     model = train_table(frame, target="species", record=True, observer=observer, **quick)
     assert observer.notes == ["One network is trained, not 4: record=True records the training of one."]
