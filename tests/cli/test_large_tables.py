@@ -156,7 +156,8 @@ def test_table_sorted_by_class_scores_as_well(folder):
         said = run("train", f"{name}.csv", "--target", "kind", "--out", name, *STREAM, "--epochs", "3").stdout
         assert "parts in every epoch" in " ".join(said.split())
     mixed, in_order = (read_settings(folder / name)["test"]["log loss"] for name in ("mixed", "sorted"))
-    assert in_order < mixed + 0.1
+    # Unshuffled it would be 0.09 above, shuffled it is 0.03 below.
+    assert in_order < mixed + 0.03
 
 
 def test_sample_weights_of_a_large_table(large):
