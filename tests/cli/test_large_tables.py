@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from batchprop.data import memory
 from batchprop.data.shuffle import hash_uniform
 from batchprop.tabular.persistence import load_pipeline
 from tests.cli.commands import run, skip_figures
@@ -16,14 +17,20 @@ from tests.cli.commands import run, skip_figures
 # The small memory of these tests opens few partitions, and the fit warns about it.
 pytestmark = pytest.mark.filterwarnings("ignore:.*are read at a time:UserWarning")
 
-ROWS = 3000
-STREAM = ("--memory", "2MB", "--hidden", "16", "--epochs", "5", "--learning-rate", "0.02")
+ROWS = 2000
+STREAM = ("--memory", "1MiB", "--hidden", "16", "--epochs", "5", "--learning-rate", "0.02")
+
+
+@pytest.fixture(autouse=True)
+def large_soon(monkeypatch):
+    """Tables of some thousand rows are larger than the memory of these tests."""
+    monkeypatch.setattr(memory, "WORKING_FACTOR", 40)
 
 
 def table(rows=ROWS, seed=0):
     """Numbers with missing values, words and dates; two classes and a number that depend on them."""
     rng = np.random.default_rng(seed)
-    frame = pd.DataFrame({f"x{j}": rng.normal(size=rows) for j in range(20)})
+    frame = pd.DataFrame({f"x{j}": rng.normal(size=rows) for j in range(10)})
     frame["colour"] = rng.choice(["red", "green", "blue"], rows)
     frame["born"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, rows), unit="D")
     z = frame.x0 - frame.x1 + 2 * (frame.colour == "red") - 0.7
@@ -40,7 +47,7 @@ def read_settings(folder):
 @pytest.fixture
 def large(folder):
     """A folder with a Parquet file of four row groups."""
-    table().to_parquet(folder / "large.parquet", row_group_size=750)
+    table().to_parquet(folder / "large.parquet", row_group_size=500)
     return folder
 
 
@@ -49,7 +56,7 @@ def large(folder):
 def test_streamed_training_scores_as_well_as_in_memory(large, target, monkeypatch):
     other = {"kind": "price", "price": "kind"}[target]
     frame = pd.read_parquet("large.parquet").drop(columns=other)
-    frame.to_parquet("large.parquet", row_group_size=750)
+    frame.to_parquet("large.parquet", row_group_size=500)
     said = run("train", "large.parquet", "--target", target, "--out", "parts", *STREAM).stdout
     assert "to test; read in 4 parts in every epoch" in " ".join(said.split())
     skip_figures(monkeypatch)
@@ -72,14 +79,15 @@ def test_streamed_training_scores_as_well_as_in_memory(large, target, monkeypatc
 def test_split_is_the_same_for_one_file_and_many(large):
     frame = pd.read_parquet("large.parquet").drop(columns="price")
     (large / "files").mkdir()
-    for i in range(3):
+    for i in range(2):
         with gzip.open(large / "files" / f"part-{i}.csv.gz", "wt") as file:
             frame.iloc[1000 * i : 1000 * (i + 1)].to_csv(file, index=False)
-    frame.to_parquet("large.parquet", row_group_size=750)
+    frame.to_parquet("large.parquet", row_group_size=500)
     run("train", "large.parquet", "--target", "kind", "--out", "one", *STREAM, "--epochs", "3")
-    run("train", "files", "--target", "kind", "--out", "many", *STREAM, "--epochs", "3")
+    said = run("train", "files", "--target", "kind", "--out", "many", *STREAM, "--epochs", "3").stdout
+    assert "parts in every epoch" in " ".join(said.split())
     one, many = read_settings(large / "one"), read_settings(large / "many")
-    assert many["data"]["name"] == "3 files from part-0.csv.gz to part-2.csv.gz"
+    assert many["data"]["name"] == "2 files from part-0.csv.gz to part-1.csv.gz"
     assert many["test"]["accuracy"] > one["test"]["accuracy"] - 0.03
     assert [column["kind"] for column in many["data"]["columns"]] == [
         column["kind"] for column in one["data"]["columns"]
@@ -111,7 +119,7 @@ def test_suspicious_rows_name_their_file(folder):
 def test_bad_row_of_a_large_table_is_refused_or_skipped(large):
     frame = pd.read_parquet("large.parquet").drop(columns="price")
     frame.loc[1234, "kind"] = None
-    frame.to_parquet("large.parquet", row_group_size=750)
+    frame.to_parquet("large.parquet", row_group_size=500)
     words = ["train", "large.parquet", "--target", "kind", "--out", "m", *STREAM]
     assert "large.parquet, row 1235: its target 'kind' is missing" in run(*words, code=1).stderr
     assert "1 more cannot be used and are left out" in run(*words, "--on-bad-row", "skip").stdout
@@ -126,7 +134,7 @@ def test_options_that_need_all_rows_are_refused(large, option):
 
 
 def test_large_table_with_one_class_is_refused(large):
-    pd.read_parquet("large.parquet").assign(kind="yes").to_parquet("large.parquet", row_group_size=750)
+    pd.read_parquet("large.parquet").assign(kind="yes").to_parquet("large.parquet", row_group_size=500)
     said = run("train", "large.parquet", "--target", "kind", *STREAM, code=1).stderr
     assert "the target 'kind' holds one class only, 'yes', in all" in said
     assert sorted(path.name for path in large.iterdir()) == ["large.parquet"]
@@ -135,26 +143,28 @@ def test_large_table_with_one_class_is_refused(large):
 def test_class_too_rare_to_train_on_is_refused(large):
     frame = pd.read_parquet("large.parquet").drop(columns="price")
     frame.loc[hash_uniform(np.arange(ROWS), 0).argmin(), "kind"] = "rare"  # the first to be kept for the test
-    frame.to_parquet("large.parquet", row_group_size=750)
+    frame.to_parquet("large.parquet", row_group_size=500)
     said = run("train", "large.parquet", "--target", "kind", "--out", "m", *STREAM, code=1).stderr
     assert "class 'rare' has no row among those to train on" in said
 
 
 def test_table_sorted_by_class_scores_as_well(folder):
-    frame = table(4000).drop(columns="price")
+    frame = table().drop(columns="price")
     frame.to_csv(folder / "mixed.csv", index=False)
     frame.sort_values("kind").to_csv(folder / "sorted.csv", index=False)
     for name in ("mixed", "sorted"):
-        run("train", f"{name}.csv", "--target", "kind", "--out", name, *STREAM, "--epochs", "3")
+        said = run("train", f"{name}.csv", "--target", "kind", "--out", name, *STREAM, "--epochs", "3").stdout
+        assert "parts in every epoch" in " ".join(said.split())
     mixed, in_order = (read_settings(folder / name)["test"]["log loss"] for name in ("mixed", "sorted"))
-    assert in_order < mixed + 0.1
+    # Unshuffled it would be 0.09 above, shuffled it is 0.03 below.
+    assert in_order < mixed + 0.03
 
 
 def test_sample_weights_of_a_large_table(large):
     frame = pd.read_parquet("large.parquet").drop(columns="price")
     frame["kind"] = np.random.default_rng(1).choice(["yes", "no"], ROWS, p=[0.3, 0.7])  # by chance alone
     frame["count"] = np.where(frame.kind == "yes", 100.0, 1.0)
-    frame.to_parquet("large.parquet", row_group_size=750)
+    frame.to_parquet("large.parquet", row_group_size=500)
     for weights, most in ((("--weights", "count"), "yes"), ((), "no")):
         out = ["--out", "m", "--force"]
         run("train", "large.parquet", "--target", "kind", *weights, *out, *STREAM[:4], "--epochs", "2")
