@@ -11,7 +11,6 @@ from batchprop.cli import console as output
 from batchprop.cli.progress import ConsoleObserver
 from batchprop.cli.signals import exit_code
 from batchprop.cli.train_command import write_report_unless_interrupted
-from batchprop.data.temporary import remove_abandoned_copies
 from batchprop.files import create_file, create_text, file_lock, remove_abandoned
 from batchprop.report.format import format_score
 from batchprop.tabular.model_files import REPORT, SAVED_FILES, write_model
@@ -40,7 +39,6 @@ def tune_command(
     console = output.make_console()
     with file_lock(out, parameter="out"):
         remove_abandoned(out)
-        remove_abandoned_copies()
         with atomic_folder(out, force=force, parameter="out", tables=tables or ()) as folder:
             trials = out.with_name(f"{out.name}.trials")
             observer = ConsoleObserver(console)
