@@ -7,7 +7,9 @@ PLAIN = Preset(
     n_members=1,
     n_bins=0,
     hidden_layer_sizes=(128,),
+    learning_rate_init=0.001,
     learning_rate="constant",
+    batch_size=32,
     max_iter=200,
     dropout=0.0,
 )

@@ -18,7 +18,7 @@ from batchprop.tabular import Observer, fit, load_model, train_table
 from batchprop.tabular.fit import members_of, network_of, split_rows
 from batchprop.tabular.options import make_options, preset_values, to_words
 from batchprop.tabular.presets import PRESETS
-from batchprop.tabular.training_table import load_training_table
+from batchprop.tabular.training_input import load_training_table
 
 QUICK: dict[str, Any] = {"hidden": 8, "epochs": 3, "members": 3, "bins": 4}
 
@@ -85,6 +85,10 @@ def test_preset_sets_what_is_not_given():
     assert options.resolve_members(1000)[0].members == 16
     assert options.resolve_members(12)[0].members == 2
     assert make_options(target="y", members=3).resolve_members(10)[0].members == 3
+    long = options.for_rows(100_001)
+    assert (long.hidden, long.epochs, long.dropout) == ((128, 64), 20, 0.5)
+    assert long.resolve_members(100_001)[0].members == 4
+    assert make_options(target="y", hidden=256).for_rows(10**6).hidden == (256,)
     assert make_options(target="y", solver="lbfgs").dropout == 0.0
     estimator = bp.TabularClassifier()
     assert (estimator.dropout, estimator.learning_rate_init, estimator.batch_size) == (None, None, None)

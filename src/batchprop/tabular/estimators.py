@@ -53,7 +53,7 @@ from batchprop.tabular.frames import as_pandas
 from batchprop.tabular.importance import mean_importances, permutation_importance
 from batchprop.tabular.options import read_types
 from batchprop.tabular.predictions import encode_frame, warn_unseen
-from batchprop.tabular.presets import DEFAULT_PRESET, PRESETS, Preset, PresetName
+from batchprop.tabular.presets import DEFAULT_PRESET, PRESETS, Preset, PresetName, choose_preset
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.transformers import TargetScaler, make_preprocessor
 from batchprop.tabular.unseen import UnseenCounter
@@ -126,9 +126,9 @@ class _TabularEstimator(BaseEstimator):
         """
         check_parameters(self, _CONSTRAINTS)
         self._records = None
-        preset = PRESETS[self.preset]
         frame = self._read(X, reset=True)
         check_consistent_length(frame, y)
+        preset = choose_preset(self.preset, len(frame))
         if len(frame) < 2:  # noqa: PLR2004 one to learn from, and one to hold out
             raise InputError(f"n_samples = {len(frame)}: give at least 2 rows")
         kept = np.ones(len(frame), bool) if weights is None else weights > 0

@@ -32,7 +32,7 @@ from batchprop.data.names import normalize_name
 from batchprop.data.separators import check_separator
 from batchprop.engines.auto import Workload, choose_engine
 from batchprop.errors import DataError, ParameterError, unknown_option_error
-from batchprop.tabular.presets import DEFAULT_PRESET, PRESETS, PresetName
+from batchprop.tabular.presets import DEFAULT_PRESET, PRESETS, PresetName, choose_preset
 
 if TYPE_CHECKING:
     from batchprop.data.text_rules import TextRules
@@ -645,6 +645,8 @@ class TrainOptions:
             parameter="precision",
         ),
     ] = None
+    of_preset: tuple[str, ...] = ()
+    """The names of the options that the preset set; no option itself."""
 
     def __post_init__(self) -> None:
         # Names are compared in one Unicode form, that of the tables read.
@@ -692,6 +694,11 @@ class TrainOptions:
         """The number of networks, once it is resolved."""
         return self.members or 1
 
+    def for_rows(self, n_rows: int) -> TrainOptions:
+        """Return the options with what the preset sets for a table of so many rows."""
+        values = choose_preset(self.preset or DEFAULT_PRESET, n_rows)._asdict()
+        return replace(self, **{name: values[PRESET_OPTIONS[name]] for name in self.of_preset})
+
     def resolve_members(self, n_rows: int | None) -> tuple[TrainOptions, str | None]:
         """Return the options with a number of networks, and a note if it is not the preset's.
 
@@ -705,7 +712,7 @@ class TrainOptions:
         >>> options.members, note
         (1, 'One network is trained, not 4: record=True records the training of one.')
         """
-        preset = PRESETS[self.preset or DEFAULT_PRESET]
+        preset = choose_preset(self.preset or DEFAULT_PRESET, n_rows or 0)
         wanted = self.members or (preset.n_members if n_rows is None else preset.count_members(n_rows))
         options = replace(self, preset=self.preset or DEFAULT_PRESET, members=wanted)
         if n_rows is None:
@@ -880,7 +887,7 @@ SPLIT_OPTIONS = (
 def option_table() -> dict[str, Option]:
     """Return every option by its Python name."""
     hints = get_type_hints(TrainOptions, include_extras=True)
-    return {name: hint.__metadata__[0] for name, hint in hints.items()}
+    return {name: hint.__metadata__[0] for name, hint in hints.items() if get_origin(hint) is Annotated}
 
 
 PRESET_OPTIONS = {
@@ -952,12 +959,14 @@ def make_options(*, digits: bool = False, saves: bool = False, **values: Any) ->
     if (preset := values.get("preset")) is not None:
         _check_value("preset", preset)
     given = {name: value for name, value in values.items() if value is not None or name not in PRESET_OPTIONS}
-    values = preset_values(preset or DEFAULT_PRESET, values.get("solver")) | given
+    values = preset_values(preset or DEFAULT_PRESET, values.get("solver"))
+    of_preset = tuple(name for name in values if name not in given)
+    values |= given
     values |= {name: read(values[name]) for name, read in _READERS.items() if values.get(name) is not None}
     for name, value in values.items():
         if value is not None or getattr(TrainOptions, name) is not None:
             _check_value(name, value)
-    options = TrainOptions(**values)
+    options = TrainOptions(**values, of_preset=of_preset)
     options.check()
     return options
 
@@ -1136,7 +1145,7 @@ def to_words(options: TrainOptions, names: Iterable[str] | None = None) -> list[
     for name in option_table() if names is None else names:
         value, flag, option = getattr(options, name), f"--{name.replace('_', '-')}", option_table()[name]
         value = describe_database(value) if name == "database" else value
-        if value is None or value == defaults[name]:
+        if value is None or value == defaults[name] or name in options.of_preset:
             continue
         if isinstance(value, bool):
             words.append(flag)

@@ -11,13 +11,12 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from batchprop.tabular.presets import LONG
+
 Floats = npt.NDArray[np.float64]
 
 MAX_BINS = 4096
 """The most bins of all columns: a layer's time and memory grow with them."""
-
-MAX_ROWS = 100_000
-"""Longer tables have no bins: the features would take up to 17 times the memory and time of the numbers."""
 
 
 def count_bins(n_bins: int, n_rows: int, n_columns: int) -> int:
@@ -26,7 +25,8 @@ def count_bins(n_bins: int, n_rows: int, n_columns: int) -> int:
     >>> count_bins(16, 5_000, 30), count_bins(16, 5_000, 1_000), count_bins(16, 10**6, 30)
     (16, 4, 0)
     """
-    if n_rows > MAX_ROWS or not n_columns:
+    # The features would take up to 17 times the memory and time of the numbers.
+    if n_rows > LONG or not n_columns:
         return 0
     return min(n_bins, MAX_BINS // n_columns)
 

@@ -11,6 +11,9 @@ DEFAULT_PRESET: PresetName = "balanced"
 ROWS_PER_MEMBER = 5
 """A preset trains fewer networks on a table that has fewer rows for each."""
 
+LONG = 100_000
+"""A table of more rows has enough of them for two layers without dropout, and needs fewer epochs."""
+
 
 class Preset(NamedTuple):
     """What a preset sets, unless it is given; by the estimators' names.
@@ -52,3 +55,28 @@ PRESETS: dict[PresetName, Preset] = {
     "best": Preset(n_members=16),
 }
 """From the least to the most work."""
+
+_LONG_PRESET = Preset(
+    n_members=1,
+    n_bins=0,
+    hidden_layer_sizes=(128, 64),
+    learning_rate_init=0.004,
+    batch_size=128,
+    max_iter=12,
+    dropout=0.0,
+)
+LONG_PRESETS: dict[PresetName, Preset] = {
+    "fast": _LONG_PRESET._replace(max_iter=6),
+    "balanced": _LONG_PRESET,
+    "best": _LONG_PRESET._replace(n_members=4, max_iter=20),
+}
+"""The same for tables of more than ``LONG`` rows."""
+
+
+def choose_preset(name: PresetName, n_rows: int) -> Preset:
+    """Return what a preset sets for a table of so many rows.
+
+    >>> choose_preset("best", 1000).n_members, choose_preset("best", 10**6).n_members
+    (16, 4)
+    """
+    return (LONG_PRESETS if n_rows > LONG else PRESETS)[name]

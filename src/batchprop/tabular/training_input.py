@@ -98,7 +98,7 @@ def prepare(
 
 
 def resolve_members(options: TrainOptions, n_rows: int | None, observer: Observer) -> TrainOptions:
-    """Return the options with the number of networks; the observer gets a note if it is not the preset's.
+    """Return the options with what depends on the rows; the observer gets a note if it is not the preset's.
 
     Args:
         options: of the training.
@@ -109,11 +109,16 @@ def resolve_members(options: TrainOptions, n_rows: int | None, observer: Observe
         ParameterError: several networks are asked for, and cannot be trained.
     """
     if n_rows is not None:
-        n_rows -= round((options.test_share or 0.0) * n_rows)
+        n_rows = _count_without_test(n_rows, options)
+        options = options.for_rows(n_rows)
     options, note = options.resolve_members(n_rows)
     if note is not None:
         observer.on_note(note)
     return options
+
+
+def _count_without_test(n_rows: int, options: TrainOptions) -> int:
+    return n_rows - round((options.test_share or 0.0) * n_rows)
 
 
 def load_training_table(data: Table | pd.DataFrame | None, options: TrainOptions) -> TrainingTable:
@@ -189,6 +194,7 @@ def _is_table(test: object) -> bool:
 def _stream(files: Table, options: TrainOptions, memory: int, observer: Observer) -> Iterator[TrainingInput]:
     options = resolve_members(options, None, observer)
     with scan_table(files, options, memory, observer) as (scan, rows):
+        options = options.for_rows(_count_without_test(scan.n_rows, options))
         table, split, fitted = fit_preprocessing(scan, rows, options, observer)
         table = name_origin(table)
         parts = f"{len(scan.partitions):,} parts in every epoch"

@@ -23,7 +23,8 @@ from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError, RowError, did_you_mean, format_value, join_truncated
 from batchprop.tabular.dtypes import SECONDS, is_scalar, to_seconds
 from batchprop.tabular.frames import as_pandas, format_label
-from batchprop.tabular.piecewise import MAX_ROWS, PiecewiseLinear, count_bins
+from batchprop.tabular.piecewise import PiecewiseLinear, count_bins
+from batchprop.tabular.presets import LONG
 from batchprop.tabular.scales import scale_to_1
 from batchprop.tabular.schema import ColumnSchema
 from batchprop.tabular.spelling import (
@@ -45,7 +46,7 @@ Floats = npt.NDArray[np.float64]
 MISSING = "(missing)"
 MIN_FREQUENCY = 10
 MAX_CATEGORIES, MAX_CATEGORIES_OF_LONG = 256, 64
-"""The most features of a column of words, and of one of more than ``MAX_ROWS``: see ``piecewise``."""
+"""The most features of a column of words, and of one of a table of more than ``LONG`` rows."""
 
 MAX_ABS = 1e100
 """The limit of numbers: those beyond are clipped to it, and up to it no intermediate result overflows."""
@@ -156,7 +157,7 @@ def _make_one_hot(rows: int) -> OneHotEncoder:
         # Unknown and rare words share a feature: the training data has little information on either.
         handle_unknown="infrequent_if_exist",
         min_frequency=max(1, min(MIN_FREQUENCY, rows // 100)),
-        max_categories=MAX_CATEGORIES if rows <= MAX_ROWS else MAX_CATEGORIES_OF_LONG,
+        max_categories=MAX_CATEGORIES if rows <= LONG else MAX_CATEGORIES_OF_LONG,
         sparse_output=False,
         dtype=np.float32,
     )
