@@ -17,7 +17,7 @@ from tests.browsers import chromium
 from tests.presets import BALANCED, PLAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from types import ModuleType
 
     from playwright.sync_api import Browser
@@ -36,8 +36,6 @@ QUICK_TO_COMPILE = (
     "--xla_cpu_parallel_codegen_split_count=1",
 )
 os.environ["XLA_FLAGS"] = " ".join([*QUICK_TO_COMPILE, os.environ.get("XLA_FLAGS", "")]).rstrip()
-
-PRESETS["balanced"] = PLAIN
 
 # Background jobs of a shell ignore SIGINT, and nohup ignores SIGHUP; child processes would inherit that. They
 # do not inherit handlers, and start with the default action.
@@ -63,6 +61,18 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(10_000)
     gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Train one plain network by default, but in the examples of docstrings."""
+    if isinstance(item, pytest.DoctestItem):
+        return (yield)
+    PRESETS["balanced"] = PLAIN
+    try:
+        return (yield)
+    finally:
+        PRESETS["balanced"] = BALANCED
 
 
 SLOWEST = 20

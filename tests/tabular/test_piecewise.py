@@ -65,13 +65,13 @@ def test_quick_encoding_and_one_pass_give_the_features_of_the_transformers():
 
 def test_features_are_named_by_column_and_range_and_two_values_have_none():
     table = pd.DataFrame({"age": np.arange(100.0) / 2, "flag": [0, 1] * 50})
-    names = list(make_preprocessor(infer_schema(table), 100, n_bins=16).fit(table).get_feature_names_out())
+    names = list(make_preprocessor(infer_schema(table), 1000, n_bins=16).fit(table).get_feature_names_out())
     assert names[:3] == ["numbers__age", "numbers__flag", "numbers__age from 0 to 3"]
     assert len(names) == 2 + 16
 
 
-@pytest.mark.parametrize(("n_rows", "n_columns", "n_features"), [(100_001, 1, 1), (50, 2049, 2049)])
-def test_long_and_wide_tables_have_no_bins(n_rows, n_columns, n_features):
+@pytest.mark.parametrize(("n_rows", "n_columns", "n_features"), [(100_001, 1, 1), (99, 1, 1), (5000, 2049, 2049)])
+def test_long_short_and_wide_tables_have_no_bins(n_rows, n_columns, n_features):
     table = pd.DataFrame(np.random.default_rng(0).normal(size=(50, n_columns))).add_prefix("x")
     encoder = make_preprocessor(infer_schema(table), n_rows, n_bins=16).fit(table)
     assert encoder.transform(table).shape == (50, n_features)
@@ -80,7 +80,7 @@ def test_long_and_wide_tables_have_no_bins(n_rows, n_columns, n_features):
 def test_bins_are_in_a_saved_model_its_importances_and_its_onnx_graph(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     rng = np.random.default_rng(1)
-    table = _table(rng, 120).assign(price=rng.normal(size=120))
+    table = _table(rng, 600).assign(price=rng.normal(size=600))
     model = train_table(table, target="price", bins=8, hidden=(8,), epochs=2)
     model.save(tmp_path / "m")
     again = load_model(tmp_path / "m")

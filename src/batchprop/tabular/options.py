@@ -424,7 +424,7 @@ class TrainOptions:
         int,
         Option(
             "The most bins of a column of numbers: the network is piecewise linear in it, bin by bin; 0 for "
-            "none. A table of very many columns has fewer, one of more than 100,000 rows none.",
+            "none. There are fewer with few rows or very many columns, and none with more than 100,000 rows.",
             NETWORK,
             metavar="NUMBER",
             low=0,

@@ -19,16 +19,23 @@ MAX_BINS = 4096
 """The most bins of all columns: a layer's time and memory grow with them."""
 
 
-def count_bins(n_bins: int, n_rows: int, n_columns: int) -> int:
-    """Return how many of the bins asked for a column of a table has: fewer if it is wide, none if it is long.
+ROWS_PER_BIN = 50
+"""With fewer a bin tells of its rows by chance, and not of others."""
 
-    >>> count_bins(16, 5_000, 30), count_bins(16, 5_000, 1_000), count_bins(16, 10**6, 30)
-    (16, 4, 0)
+
+def count_bins(n_bins: int, n_rows: int, n_columns: int) -> int:
+    """Return how many of the bins asked for a column has: fewer in a short or wide table, none in a long one.
+
+    >>> (
+    ...     [count_bins(16, n_rows, 30) for n_rows in (5_000, 400, 10**6)],
+    ...     count_bins(16, 5_000, 1_000),
+    ... )
+    ([16, 8, 0], 4)
     """
     # The features would take up to 17 times the memory and time of the numbers.
     if n_rows > LONG or not n_columns:
         return 0
-    return min(n_bins, MAX_BINS // n_columns)
+    return min(n_bins, n_rows // ROWS_PER_BIN, MAX_BINS // n_columns)
 
 
 class PiecewiseLinear(TransformerMixin, BaseEstimator):

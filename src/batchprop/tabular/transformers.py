@@ -88,7 +88,7 @@ def make_preprocessor(
         target: the name of the target, kept with the columns.
         missing: the words that mean "missing"; None for the usual ones.
         decimal: the sign before the decimals of numbers in text, "." or ","; None for either.
-        n_bins: the most bins of a number; 0 for none. A wide table has fewer, a long one none.
+        n_bins: the most bins of a number; 0 for none. A short or wide table has fewer, a long one none.
 
     Raises:
         DataError: every column is left out.
