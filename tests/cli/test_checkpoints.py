@@ -37,8 +37,8 @@ def one_batch_chunks(monkeypatch):
 def rows(folder):
     kept = ["x0", "x1", "x2", "x3", "colour", "born", "kind"]
     table(400)[kept].to_parquet(folder / "t.parquet", row_group_size=50)
-    # Three batches in an epoch, and a checkpoint after each.
-    return ["train", "t.parquet", "--target", "kind", "--batch-size", "128", *QUICK]
+    # Five batches in an epoch, and a checkpoint after each: fits are killed within an epoch.
+    return ["train", "t.parquet", "--target", "kind", "--batch-size", "64", *QUICK]
 
 
 def coefs(model):
@@ -69,7 +69,7 @@ def test_resumed_training_gives_the_same_model(folder, extra, target):
         *extra,
     ]
     run(*words, "--out", "whole")
-    for writes in (3, 12):
+    for writes in (3, 10):
         with dying_after(writes), pytest.raises(DiedError):
             run(*words, "--out", "m", "--resume")
         assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == [KEPT, "whole"]

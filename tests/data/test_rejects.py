@@ -18,6 +18,7 @@ from batchprop.data.reader import read_tables
 from batchprop.data.rejects import RejectedRow, RejectedRows
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError, ParameterError
+from batchprop.tabular import train_table
 
 READERS = (scan, read_tables)
 
@@ -101,12 +102,16 @@ def test_more_than_one_percent_of_bad_rows_is_an_error(tmp_path):
         assert [len(reader(file, "y", on_bad_row="skip").skipped) for reader in READERS] == [10, 10]
 
 
-def test_none_is_a_label_in_a_text_target_and_missing_in_a_numeric_one(tmp_path):
+@pytest.mark.parametrize("parts", [False, True])
+def test_none_is_a_label_in_a_text_target_and_missing_in_a_numeric_one(tmp_path, monkeypatch, parts):
     labels = write(tmp_path / "labels.csv", bad=[(5, "1,None"), (6, "1,some")])
     assert scan(labels, "y").n_rows == 1000
     gaps = write(tmp_path / "gaps.csv", bad=[(5, "1,None"), (6, "1, 2")])
+    # As all words that mean so among numbers only: the rest of the column decides.
+    assert scan(gaps, "y").n_rows == 1000
+    monkeypatch.setattr("batchprop.tabular.training_input.is_large", lambda *_: parts)
     with pytest.raises(DataError, match="line 7: its target 'y' is missing"):
-        scan(gaps, "y")
+        train_table(gaps, target="y")
 
 
 def test_column_that_changes_type_late_is_read_as_one_type(tmp_path, monkeypatch):
