@@ -231,7 +231,7 @@ def test_time_limit_ends_the_training(monkeypatch, members):
         def on_epoch(self, history: Any) -> None:  # noqa: ARG002
             clock[0] += 1.0
 
-    options = {"hidden": 4, "epochs": 50, "patience": 50, "members": members}
+    options = {"hidden": 4, "epochs": 50, "patience": 50, "members": members, "learning_rate": 0.02}
     model = train_table(flowers(), target="species", time_limit="30s", observer=Clock(), **options)
     assert 29 <= len(model.history) <= 31
     assert len(networks(model)) == members
