@@ -11,6 +11,7 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -91,7 +92,7 @@ def score_rows(frame: pd.DataFrame, given: NDArray[np.intp], seed: int) -> dict[
         "--members 4": lambda: ours(4),
         "--members 8": lambda: ours(8),
         "TabularClassifier": tabular,
-        **{name: lambda model=model: held_out(model) for name, model in others.items()},
+        **{name: partial(held_out, model) for name, model in others.items()},
     }
     result = {}
     for name, way in ways.items():

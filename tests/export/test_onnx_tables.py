@@ -1,5 +1,7 @@
 """Table pipelines as ONNX graphs: the same predictions as `predict`, for any table."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,7 +68,7 @@ def test_tables_of_few_columns_match_predict(columns):
 @pytest.mark.parametrize("task", ["classes", "numbers"])
 def test_tabular_estimators_match_predict(task):
     frame, rng = table(200, 6), np.random.default_rng(6)
-    brief = {"max_iter": 2, "n_members": 3, "engine": "numpy", "hidden_layer_sizes": (8,)}
+    brief: dict[str, Any] = {"max_iter": 2, "n_members": 3, "engine": "numpy", "hidden_layer_sizes": (8,)}
     if task == "classes":
         y = np.array(["p", "q", "r"])[rng.integers(0, 3, 200)]
         model = bp.TabularClassifier(**brief).fit(frame, y)

@@ -2,7 +2,7 @@
 
 import pickle
 import shutil
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -360,4 +360,4 @@ def test_examples_are_what_the_networks_that_held_a_row_out_say_of_it():
     with pytest.raises(AttributeError, match="fit with record_examples=True"):
         reg.fit(table, price).examples_  # noqa: B018
     with pytest.raises(ParameterError, match="record_examples=1 is not allowed"):
-        reg.fit(table, price, record_examples=1)
+        reg.fit(table, price, record_examples=cast("Any", 1))

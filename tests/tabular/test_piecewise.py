@@ -70,7 +70,9 @@ def test_features_are_named_by_column_and_range_and_two_values_have_none():
     assert len(names) == 2 + 16
 
 
-@pytest.mark.parametrize(("n_rows", "n_columns", "n_features"), [(100_001, 1, 1), (99, 1, 1), (5000, 2049, 2049)])
+@pytest.mark.parametrize(
+    ("n_rows", "n_columns", "n_features"), [(100_001, 1, 1), (99, 1, 1), (5000, 2049, 2049)]
+)
 def test_long_short_and_wide_tables_have_no_bins(n_rows, n_columns, n_features):
     table = pd.DataFrame(np.random.default_rng(0).normal(size=(50, n_columns))).add_prefix("x")
     encoder = make_preprocessor(infer_schema(table), n_rows, n_bins=16).fit(table)
