@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from batchprop.tabular.presets import PRESETS
 from tests.browsers import chromium
-from tests.presets import BALANCED, PLAIN
+from tests.presets import train_four_by_default, train_one_by_default
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -68,11 +67,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Train one plain network by default, but in the examples of docstrings."""
     if isinstance(item, pytest.DoctestItem):
         return (yield)
-    PRESETS["balanced"] = PLAIN
+    train_one_by_default()
     try:
         return (yield)
     finally:
-        PRESETS["balanced"] = BALANCED
+        train_four_by_default()
 
 
 SLOWEST = 20
@@ -104,9 +103,11 @@ def no_figure_stays() -> Iterator[None]:
 
 
 @pytest.fixture
-def four_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+def four_networks() -> Iterator[None]:
     """The default preset, for the duration of one test."""
-    monkeypatch.setitem(PRESETS, "balanced", BALANCED)
+    train_four_by_default()
+    yield
+    train_one_by_default()
 
 
 @pytest.fixture

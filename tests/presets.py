@@ -1,8 +1,8 @@
 """One plain network as the default preset: for tests of other things, in a fraction of the time."""
 
-from batchprop.tabular.presets import PRESETS, Preset
+from batchprop.tabular.presets import PRESETS, SHORT_PRESETS, Preset
 
-BALANCED = PRESETS["balanced"]
+BALANCED, SHORT_BALANCED = PRESETS["balanced"], SHORT_PRESETS["balanced"]
 PLAIN = Preset(
     n_members=1,
     n_bins=0,
@@ -15,6 +15,17 @@ PLAIN = Preset(
 )
 
 AS_DEFAULT = (
-    f"from batchprop.tabular.presets import PRESETS, Preset; PRESETS['balanced'] = Preset(*{tuple(PLAIN)!r})"
+    "from batchprop.tabular.presets import PRESETS, SHORT_PRESETS, Preset; "
+    f"PRESETS['balanced'] = SHORT_PRESETS['balanced'] = Preset(*{tuple(PLAIN)!r})"
 )
 """The same for a process of its own."""
+
+
+def train_one_by_default() -> None:
+    """Make one plain network the default."""
+    PRESETS["balanced"] = SHORT_PRESETS["balanced"] = PLAIN
+
+
+def train_four_by_default() -> None:
+    """Make the four networks the default again."""
+    PRESETS["balanced"], SHORT_PRESETS["balanced"] = BALANCED, SHORT_BALANCED

@@ -11,8 +11,9 @@ DEFAULT_PRESET: PresetName = "balanced"
 ROWS_PER_MEMBER = 5
 """A preset trains fewer networks on a table that has fewer rows for each."""
 
-LONG = 100_000
-"""A table of more rows has enough of them for two layers without dropout, and needs fewer epochs."""
+SHORT, LONG = 1_000, 100_000
+"""A table of fewer rows takes smaller batches: it has too few steps else. One of more has rows enough for two
+layers without dropout, and needs fewer epochs."""
 
 
 class Preset(NamedTuple):
@@ -56,6 +57,9 @@ PRESETS: dict[PresetName, Preset] = {
 }
 """From the least to the most work."""
 
+SHORT_PRESETS = {name: preset._replace(batch_size=16) for name, preset in PRESETS.items()}
+"""The same for tables of fewer than ``SHORT`` rows."""
+
 _LONG_PRESET = Preset(
     n_members=1,
     n_bins=0,
@@ -76,7 +80,9 @@ LONG_PRESETS: dict[PresetName, Preset] = {
 def choose_preset(name: PresetName, n_rows: int) -> Preset:
     """Return what a preset sets for a table of so many rows.
 
-    >>> choose_preset("best", 1000).n_members, choose_preset("best", 10**6).n_members
-    (16, 4)
+    >>> [choose_preset("balanced", n_rows).batch_size for n_rows in (500, 5_000, 500_000)]
+    [16, 64, 128]
     """
-    return (LONG_PRESETS if n_rows > LONG else PRESETS)[name]
+    if n_rows < SHORT:
+        return SHORT_PRESETS[name]
+    return (PRESETS if n_rows <= LONG else LONG_PRESETS)[name]
