@@ -263,7 +263,7 @@ def test_installed_command_is_the_entry_point_with_signal_handlers():
 def test_signal_ignored_by_the_parent_stays_ignored(origin, folder):
     data = flowers(folder / "flowers.csv")
     begin = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-    start = f"{begin}; from batchprop.cli import main; main()"
+    start = f"{begin}; {START}"
     with started(origin, folder, "train", data, "--target", "species", *LONG, start=start) as running:
         wait_for(running, "epoch 1/")
         running.send_signal(signal.SIGINT)
