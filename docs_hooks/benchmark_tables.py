@@ -103,6 +103,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "beside-clipped": partial(private_table, "our clipped step is 1", CLIPPED),
     "bad-rows": bad_rows_table,
     "streamed": streaming_table,
+    "league-held-out": partial(league_table, "held_out"),
     "league-dev": partial(league_table, "dev"),
 }
 

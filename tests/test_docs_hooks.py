@@ -141,8 +141,8 @@ def test_tables_of_figures_come_from_the_results() -> None:
         lines = table().splitlines()
         assert len(lines) > 3, name
         assert len({line.count("|") for line in lines}) == 1, name
-    measured = (ROOT / "docs" / "measured.md").read_text(encoding="utf-8")
-    assert re.findall(r"^<!-- table: (.+) -->$", measured, re.MULTILINE) == list(TABLES)
+    pages = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("measured.md", "how-good.md")]
+    assert re.findall(r"^<!-- table: (.+) -->$", "\n".join(pages), re.MULTILINE) == list(TABLES)
     assert "scikit-learn" in TABLES["libraries"]()
     ratios = {"a": {"ratio": 279.86}, "b": {"ratio": 36.54}, "c": {"ratio": 0.951}}
     assert [format_ratio(ratios, name) for name in "abcd"] == ["280", "36.5", "0.95", "–"]

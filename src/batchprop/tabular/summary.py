@@ -256,23 +256,24 @@ def end_reason(result: TrainingResult) -> tuple[str, str]:
     engine = "NumPy" if result.device is None else f"JAX on {result.device}"
     ended = f", {seconds} with {engine}."
     if len(result.members) == 1 and result.options.n_members == 1:
-        kept = result.best_epochs[0]
-        figure = kept.validation_loss
-        loss = "" if figure is None else f", validation loss {format_significant(figure, 4)}"
-        return f"{_why_ended(result)}{ended}", f"Kept the weights of epoch {kept.epoch}{loss}."
+        return f"{_why_ended(result)}{ended}", _describe_kept(result)
     networks = epochs_of(result.history)
     counts = [len(epochs) for epochs in networks]
     fewest = "" if min(counts) == max(counts) else f"{min(counts)} to "
     lengths = f"{fewest}{count_epochs(max(counts))}"
     of = f" of {result.options.n_members}" if len(networks) < result.options.n_members else ""
     start = "Interrupted: trained" if result.interrupted else "Trained"
-    best, losses = result.best_epochs, [epoch.validation_loss or 0.0 for epoch in result.best_epochs]
+    return f"{start} {len(networks)}{of} networks for {lengths}{ended}", _describe_kept(result)
+
+
+def _describe_kept(result: TrainingResult) -> str:
+    """Describe which weights of each network were kept."""
+    best = result.best_epochs
+    losses = [epoch.validation_loss for epoch in best if epoch.validation_loss is not None]
+    shown = [format_significant(of(losses), 4) for of in (min, max)][: len(best)] if losses else []
     numbers = join_truncated([str(epoch.epoch) for epoch in best], len(best))
-    low, high = (format_significant(loss, 4) for loss in (min(losses), max(losses)))
-    return (
-        f"{start} {len(networks)}{of} networks for {lengths}{ended}",
-        f"Kept the weights of epochs {numbers}, validation loss {low} to {high}.",
-    )
+    loss = f", validation loss {' to '.join(shown)}" if shown else ""
+    return f"Kept the weights of {'epoch' if len(best) == 1 else 'epochs'} {numbers}{loss}."
 
 
 def _why_ended(result: TrainingResult) -> str:
