@@ -270,8 +270,9 @@ class MLPRegressor(RegressorMixin, ConvertibleRegressor):
 
     def _read_arrays(self, X: Any, y: Any, call: FitArgs, *, fresh: bool) -> tuple[ArrayDataset, Any]:
         dataset, dtype = super()._read_arrays(X, y, call, fresh=fresh)
-        # Counts stay as they are, and a piece of the data tells little of the whole.
-        if fresh and not call.partial and self.loss != "poisson":
+        # Counts stay as they are, a piece of the data tells little of the whole, and the mean of private rows
+        # is not to be told.
+        if fresh and not call.partial and self.loss != "poisson" and self.privacy is None:
             # Several quantiles have the same target in each column.
             Y = dataset.labelled.Y[:, :1] if self.quantile_levels else dataset.labelled.Y
             warn_unscaled_target(Y, dataset.labelled.weights)
