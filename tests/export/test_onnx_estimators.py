@@ -160,6 +160,7 @@ def test_grid_search_exports_its_best_estimator():
     check_classes(make_pipeline(*model[:-1], model[-1].best_estimator_), matrix())
 
 
+@pytest.mark.filterwarnings("ignore::batchprop.errors.TargetScaleWarning")
 @pytest.mark.parametrize(
     ("scaler", "n_members"),
     [
