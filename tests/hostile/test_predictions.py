@@ -104,6 +104,7 @@ def test_probabilities_and_labels_do_not_depend_on_chunks(kind, engine, dtype):
     same()
 
 
+@pytest.mark.filterwarnings("ignore::batchprop.errors.TargetScaleWarning")
 @pytest.mark.parametrize("dtype", NEARLY)
 @pytest.mark.parametrize("kind", NUMBERS)
 def test_regression_predictions_do_not_depend_on_chunks(kind, engine, dtype):
