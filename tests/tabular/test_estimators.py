@@ -125,7 +125,7 @@ def test_a_value_that_the_training_had_not_is_told():
 
 def test_intervals_hold_as_many_numbers_as_they_promise():
     table, price, _ = houses(400)
-    reg = bp.TabularRegressor(**{**BRIEF, "preset": "balanced"}).fit(table[:300], price[:300])
+    reg = bp.TabularRegressor(**{**BRIEF, "n_members": 4}).fit(table[:300], price[:300])
     low, high = reg.predict_interval(table[300:], coverage=0.8).T
     # 100 rows of a probability of 0.8: five deviations to either side.
     assert 0.6 < np.mean((low <= price[300:]) & (price[300:] <= high)) < 1
@@ -159,7 +159,7 @@ def test_the_coverage_of_intervals_is_beta_binomial(quantiles):
 
 def test_quantiles_ascend_in_the_unit_of_the_target_and_their_median_is_the_answer():
     X, y = scattered(600, 0)
-    reg = bp.TabularRegressor(**{**BRIEF, "preset": "balanced"}, quantiles=[0.1, 0.5, 0.9]).fit(X, y)
+    reg = bp.TabularRegressor(**{**BRIEF, "n_members": 4}, quantiles=[0.1, 0.5, 0.9]).fit(X, y)
     P = reg.predict_quantiles(X)
     assert P.shape == reg.out_of_fold_.shape == reg.held_out_errors_.shape == (600, 3)
     assert (np.diff(P, axis=1) >= 0).all()
@@ -202,7 +202,7 @@ def test_importances_are_those_of_scikit_learn_on_the_rows_held_out():
 def test_importances_leave_rows_of_weight_0_out_and_average_over_networks():
     table, price, _ = houses()
     weights = np.where(np.arange(160) % 4, 2.0, 0.0)
-    reg = bp.TabularRegressor(**{**BRIEF, "preset": "balanced"}).fit(table, price, weights)
+    reg = bp.TabularRegressor(**{**BRIEF, "n_members": 4}).fit(table, price, weights)
     weighted = reg.feature_importances(table, np.where(weights, price, np.nan), weights)
     same = reg.feature_importances(table[weights > 0], price[weights > 0])
     pd.testing.assert_frame_equal(weighted, same)
