@@ -231,8 +231,9 @@ def test_a_fit_is_resumed_from_its_checkpoints_and_privacy_is_refused_with_the_r
         bp.TabularRegressor(**brief, types={"size": "text"}).fit(
             table, price, checkpoint=tmp_path, resume=True
         )
+    private: dict[str, Any] = {"privacy": 1.0}
     with pytest.raises(ParameterError, match="privacy is no parameter of TabularClassifier: the encoding"):
-        bp.TabularClassifier(privacy=1.0)
+        bp.TabularClassifier(**private)
 
 
 def test_thresholds_are_learned_that_a_network_without_bins_misses():
