@@ -16,13 +16,19 @@ from sklearn.metrics import PredictionErrorDisplay
 from batchprop.cli.console import make_console, make_table, show_data, show_network
 from batchprop.cli.progress import progress
 from batchprop.cli.signals import exit_code
-from batchprop.estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
+from batchprop.estimators.ensemble import make_ensemble
 from batchprop.files import create_file
 from batchprop.plots import DataMapDisplay
 from batchprop.plots.style import set_title
 from batchprop.report.format import count_epochs, format_duration, format_target
 from batchprop.tabular.diagnostics import explain_label, explain_number
-from batchprop.tabular.fit import layer_sizes, make_network, network_parameters, translate_errors
+from batchprop.tabular.fit import (
+    EARLY_STOPPING,
+    layer_sizes,
+    make_network,
+    network_parameters,
+    translate_errors,
+)
 from batchprop.tabular.history import History, HistoryCallback
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.persistence import atomic_file, write_errors
@@ -34,8 +40,6 @@ from batchprop.tabular.transformers import TargetScaler, make_preprocessor
 IMAGE_SUFFIXES = (".png", ".svg", ".pdf")
 
 _MIN_COUNT, _MAX_COUNT = 16, 200
-_STOPPING: dict[str, Any] = {"early_stopping": True, "scoring": "loss", "tol": 0.0}
-"""Of several networks: the rows that each holds out tell its best epoch."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +161,7 @@ def _examine_numbers(X: Any, y: Any, parameters: dict[str, Any], n_members: int)
 def _make_estimator(task: Task, parameters: dict[str, Any], n_members: int) -> Any:
     if n_members == 1:
         return make_network(task, **parameters)
-    ensemble = MLPEnsembleClassifier if task == "classification" else MLPEnsembleRegressor
-    return ensemble(make_network(task, **parameters, **_STOPPING), n_members)
+    return make_ensemble(make_network(task, **parameters, **EARLY_STOPPING), n_members)
 
 
 def _draw_map(examples: pd.DataFrame, task: Task, title: str, path: Path) -> None:

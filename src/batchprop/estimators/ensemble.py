@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
@@ -409,6 +409,12 @@ class MLPEnsembleRegressor(RegressorMixin, _Ensemble):
         check_is_fitted(self, "members_")
         mean: NDArray[np.floating] = np.mean([member.predict(X) for member in self.members_], axis=0)
         return mean
+
+
+def make_ensemble(estimator: Any, n_members: int, time_limit: float | None = None) -> Any:
+    """Make the ensemble of several of a network, for classes or for numbers as the network is."""
+    ensemble = MLPEnsembleClassifier if is_classifier(estimator) else MLPEnsembleRegressor
+    return ensemble(estimator, n_members, time_limit)
 
 
 def merge_ensembles(ensembles: Sequence[Any]) -> Any:

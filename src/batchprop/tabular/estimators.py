@@ -30,7 +30,7 @@ from batchprop.data.names import normalize_columns
 from batchprop.errors import InputError, ParameterError, check_positive_int
 from batchprop.estimators import MLPClassifier, MLPRegressor
 from batchprop.estimators.checkpoints import Checkpoints
-from batchprop.estimators.ensemble import Fold, MLPEnsembleClassifier, MLPEnsembleRegressor, member_folds
+from batchprop.estimators.ensemble import Fold, make_ensemble, member_folds
 from batchprop.estimators.kinds import check_kinds
 from batchprop.estimators.parameters import (
     LEVELS,
@@ -48,7 +48,7 @@ from batchprop.estimators.validation import (
     check_sample_weight,
     clear_errors,
 )
-from batchprop.tabular.fit import wrap_target_scaler
+from batchprop.tabular.fit import EARLY_STOPPING, wrap_target_scaler
 from batchprop.tabular.frames import as_pandas
 from batchprop.tabular.importance import mean_importances, permutation_importance
 from batchprop.tabular.options import read_types
@@ -114,7 +114,6 @@ class _TabularEstimator(BaseEstimator):
         X: Any,
         y: NDArray[Any],
         weights: NDArray[np.float64] | None,
-        ensemble: type,
         network: type,
         *,
         checkpoint: str | Path | Checkpoints | None,
@@ -144,7 +143,7 @@ class _TabularEstimator(BaseEstimator):
         folds = self._member_folds(n_members, y)
         fewest = min(len(fold.train) for fold in folds)
         member = network(random_state=seed, **self._network_parameters(preset, fewest))
-        self.network_ = ensemble(member, n_members, self.time_limit).fit(
+        self.network_ = make_ensemble(member, n_members, self.time_limit).fit(
             encoded, y, weights, folds=folds, checkpoint=Checkpoints.of(checkpoint), resume=resume
         )
         held_out = np.full((len(kept), *self.network_.out_of_fold_.shape[1:]), np.nan)
@@ -229,9 +228,7 @@ class _TabularEstimator(BaseEstimator):
             **chosen,
             **own,
             "batch_size": min(chosen["batch_size"], n_rows),
-            "early_stopping": True,
-            "scoring": "loss",
-            "tol": 0.0,
+            **EARLY_STOPPING,
         }
 
     def _read(self, X: Any, *, reset: bool) -> pd.DataFrame:
@@ -421,9 +418,7 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
                 f"y holds one class only ({self.classes_.tolist()[0]!r}): give rows of at least two classes"
             )
         codes = self._encode_targets(y)
-        self.out_of_fold_ = self._fit(
-            X, codes, weights, MLPEnsembleClassifier, MLPClassifier, checkpoint=checkpoint, resume=resume
-        )
+        self.out_of_fold_ = self._fit(X, codes, weights, MLPClassifier, checkpoint=checkpoint, resume=resume)
         self.network_.relabel(self.classes_)
         if record_examples:
             self._records = label_records(y, self.classes_, self.out_of_fold_)
@@ -589,9 +584,7 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
             )
         self.target_scaler_ = TargetScaler().fit(counted[:, None])
         scaled = self.target_scaler_.transform(y)
-        held_out = self._fit(
-            X, scaled, weights, MLPEnsembleRegressor, MLPRegressor, checkpoint=checkpoint, resume=resume
-        )
+        held_out = self._fit(X, scaled, weights, MLPRegressor, checkpoint=checkpoint, resume=resume)
         self.out_of_fold_ = self.target_scaler_.inverse_transform(held_out)
         if record_examples:
             losses = self.network_.losses(scaled, held_out)

@@ -19,9 +19,8 @@ from batchprop.errors import BatchpropError, DataError, DivergedError, InputErro
 from batchprop.estimators import Checkpoints, MLPClassifier, MLPRegressor
 from batchprop.estimators.ensemble import (
     Fold,
-    MLPEnsembleClassifier,
-    MLPEnsembleRegressor,
     StopAt,
+    make_ensemble,
     member_folds,
 )
 from batchprop.estimators.validation import NON_FINITE
@@ -36,6 +35,9 @@ from batchprop.tabular.transformers import TargetScaler, make_preprocessor
 from batchprop.training import EpochRecord
 
 VALIDATION_FRACTION = 0.1
+
+EARLY_STOPPING: dict[str, Any] = {"early_stopping": True, "scoring": "loss", "tol": 0.0}
+"""Any decrease of the loss counts as better (tol=0): patience alone decides when to stop."""
 
 _BINARY = 2
 
@@ -185,7 +187,7 @@ def encode(table: TrainingTable, split: Split, options: TrainOptions) -> Trainin
         data = data._replace(y=np.searchsorted(classes, y), y_val=np.searchsorted(classes, y_val))
     elif is_scaled(table.target.task, options):
         scaler = TargetScaler().fit(y[:, None])
-        data = data._replace(y=scale(scaler, y), y_val=scale(scaler, y_val), scaler=scaler)
+        data = data._replace(y=scaler.transform(y), y_val=scaler.transform(y_val), scaler=scaler)
     return data if options.n_members == 1 else divide(data, table, split, options)
 
 
@@ -224,11 +226,6 @@ def is_scaled(task: Task, options: TrainOptions) -> bool:
     return task == "regression" and options.loss != "poisson"
 
 
-def scale(scaler: TargetScaler, y: Any) -> Any:
-    """Standardise numbers (n,) with a fitted scaler."""
-    return scaler.transform(y[:, None])[:, 0]
-
-
 def layer_sizes(table: TrainingTable, features: int, hidden: Sequence[int]) -> list[int]:
     """Return the network's widths; two classes, like a number, take one output."""
     classes = len(table.classes) if table.target.task == "classification" else 1
@@ -260,9 +257,7 @@ def fit(
     """
     task = table.target.task
     callback = HistoryCallback(history, observer.on_epoch)
-    # Any decrease of the loss counts as better (tol=0): patience alone decides when to stop.
-    stopping = {"early_stopping": True, "scoring": "loss", "tol": 0.0}
-    network = make_network(task, **network_parameters(options, task, data.rows, callback), **stopping)
+    network = make_network(task, **network_parameters(options, task, data.rows, callback), **EARLY_STOPPING)
     kwargs: dict[str, Any] = {}
     if checkpoints is not None and options.checkpoint_every is not None:
         saver = Checkpoints(checkpoints, options.checkpoint_every)
@@ -275,10 +270,8 @@ def fit(
         history[:] = [epoch for epoch in history if epoch.member <= len(members)]
         append_last_epoch(history, members[-1])
         if task == "classification":
-            # They were trained on indices: scikit-learn refuses fractions as labels.
-            for member in members:
-                member.relabel(table.classes)
-            network.classes_ = members[0].classes_
+            # It was trained on indices: scikit-learn refuses fractions as labels.
+            network.relabel(table.classes)
         last = network if data.scaler is None else wrap_target_scaler(network, data.scaler)
     return Pipeline([*data.columns.steps, ("network", last)])
 
@@ -312,8 +305,7 @@ def _fit_network(
 def _fit_members(
     network: Any, data: TrainingData, options: TrainOptions, seconds: float | None, kwargs: dict[str, Any]
 ) -> Any:
-    make = MLPEnsembleClassifier if isinstance(network, MLPClassifier) else MLPEnsembleRegressor
-    ensemble = make(network, options.n_members, seconds)
+    ensemble = make_ensemble(network, options.n_members, seconds)
     ensemble.fit(data.X, data.y, data.weights, folds=data.folds, **kwargs)
     # A model is as large as its networks, not as its table.
     del ensemble.out_of_fold_

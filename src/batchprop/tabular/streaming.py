@@ -25,7 +25,7 @@ from batchprop.data.tables import Table
 from batchprop.data.text_rules import TextRules
 from batchprop.errors import DataError, ParameterError
 from batchprop.tabular.encoding import QuickEncoder
-from batchprop.tabular.fit import VALIDATION_FRACTION, Split, TrainingData, is_scaled, other_rows, scale
+from batchprop.tabular.fit import VALIDATION_FRACTION, Split, TrainingData, is_scaled, other_rows
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.points import note_points
@@ -539,13 +539,13 @@ def streaming_training_data(
         y_val = np.searchsorted(classes, y_val)
     if is_scaled(target.task, options):
         scaler = TargetScaler().set_statistics(target.mean, target.deviation)
-        y_val = scale(scaler, y_val)
+        y_val = scaler.transform(y_val)
 
     def read_target(column: pd.Series) -> npt.NDArray[Any]:
         y = target.read(clean(column, options.text_rules, labels=True))
         if classes is not None:
             return np.searchsorted(classes, y)
-        return y if scaler is None else scale(scaler, y)
+        return y if scaler is None else scaler.transform(y)
 
     unit = _weight_unit(scan, options, fitted.weights_spelling)
 

@@ -191,7 +191,7 @@ class TargetScaler(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, y: npt.ArrayLike) -> Floats:
-        """Return numbers (n, 1), standardised."""
+        """Return numbers (n,) or (n, 1), standardised."""
         return (np.asarray(y, dtype=np.float64) - self.mean_) / self.scale_
 
     def inverse_transform(self, z: npt.ArrayLike) -> Floats:

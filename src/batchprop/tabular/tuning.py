@@ -33,15 +33,11 @@ from batchprop.errors import (
     require_extra,
     unknown_option_error,
 )
-from batchprop.estimators.ensemble import (
-    Fold,
-    MLPEnsembleClassifier,
-    MLPEnsembleRegressor,
-    merge_ensembles,
-)
+from batchprop.estimators.ensemble import Fold, make_ensemble, merge_ensembles
 from batchprop.estimators.source_summary import checksum_arrays
 from batchprop.tabular.evaluation import Evaluation
 from batchprop.tabular.fit import (
+    EARLY_STOPPING,
     Split,
     TrainingData,
     divide,
@@ -331,9 +327,7 @@ class _Search:
         parameters["engine"] = choose_engine(
             options.engine, work, device=options.device, precision=options.precision
         )
-        network = make_network(self.task, **parameters, early_stopping=True, scoring="loss", tol=0.0)
-        ensemble = MLPEnsembleClassifier if self.task == "classification" else MLPEnsembleRegressor
-        return ensemble(network, options.n_members)
+        return make_ensemble(make_network(self.task, **parameters, **EARLY_STOPPING), options.n_members)
 
 
 def _search(
