@@ -151,7 +151,7 @@ def recording_result(
         "rows": rows,
         "given_label": y,
         "predicted_label": estimator._decode_targets(mean_predictions(dynamics)),
-        "statistics": {**_ranked(mislabel_score(dynamics)), **summarize(dynamics)},
+        "statistics": {**_rank_scores(mislabel_score(dynamics)), **summarize(dynamics)},
         "snapshots": [tuple(snapshot) for snapshot in recorder.snapshots],
     }
 
@@ -202,11 +202,11 @@ def _held_out_records(
     losses: NDArray[np.floating],
     **more: NDArray[np.floating],
 ) -> dict[str, Any]:
-    statistics = {**_ranked(losses), "loss": losses, **more}
+    statistics = {**_rank_scores(losses), "loss": losses, **more}
     return {"rows": rows, "given_label": y, "predicted_label": predicted, "statistics": statistics}
 
 
-def _ranked(score: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
+def _rank_scores(score: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
     rank = np.empty(len(score), dtype=np.intp)
     rank[np.argsort(-score, kind="stable")] = np.arange(1, len(score) + 1)
     return {"mislabel_score": score, "mislabel_rank": rank}

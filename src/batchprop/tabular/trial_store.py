@@ -130,7 +130,7 @@ def _read_json(path: Path) -> Any:
         with open_file(path) as file:
             return json.loads(file.read(MAX_BYTES))
     except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(path) from error
+        raise _damage_error(path) from error
 
 
 def _read_trial(path: Path) -> Trial:
@@ -139,7 +139,7 @@ def _read_trial(path: Path) -> Trial:
         history = [EpochSummary(**epoch) for epoch in record["history"]]
         return Trial(**{**record, "history": history, "curve": tuple(record["curve"])})
     except (TypeError, LookupError) as error:
-        raise _damaged(path) from error
+        raise _damage_error(path) from error
 
 
 def _read_ensemble(path: Path) -> Any:
@@ -149,8 +149,8 @@ def _read_ensemble(path: Path) -> Any:
             file.seek(0)
             return skops.io.load(file, trusted=list(TRUSTED_TYPES))
     except LOAD_ERRORS as error:
-        raise _damaged(path) from error
+        raise _damage_error(path) from error
 
 
-def _damaged(path: Path) -> CheckpointError:
+def _damage_error(path: Path) -> CheckpointError:
     return CheckpointError(f"{path} is missing or damaged: search again in another folder")

@@ -435,7 +435,7 @@ class _TrialCallback(HistoryCallback):
         """Note the loss.
 
         Raises:
-            _Pruned: the trial is worse than the median.
+            _PruneSignal: the trial is worse than the median.
             _StopSearch: the time is over, and this is not the first trial.
         """
         super().__call__(record)
@@ -446,7 +446,7 @@ class _TrialCallback(HistoryCallback):
             self.curve.append(self.shared.loss(outputs, self._held_out))
             self.asked.report(min(self.curve), record.number)
             if self.asked.should_prune():
-                raise _Pruned
+                raise _PruneSignal
         return False
 
 
@@ -470,7 +470,7 @@ def _run_trial(
 
     try:
         ensemble = _fit(shared, callback, limits.time_left if is_first else math.inf)
-    except _Pruned:
+    except _PruneSignal:
         store.add(end("pruned"))
         return
     except DivergedError:
@@ -509,7 +509,7 @@ def _study_state(state: State) -> optuna.trial.TrialState:
     return {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "diverged": TrialState.FAIL}[state]
 
 
-class _Pruned(Exception):  # noqa: N818 no error
+class _PruneSignal(Exception):  # noqa: N818 no error
     """The trial is worse than the median."""
 
 
