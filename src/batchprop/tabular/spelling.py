@@ -6,7 +6,9 @@ every source, a CSV file, a Parquet file or a DataFrame, and for the rows to pre
 Index legend: k words.
 """
 
+import math
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,8 +33,39 @@ _UNIT = (
     r"(?:US|CA?|AU?|NZ|HK|S|R)?\$|[¢£¤¥฿₡₦₨₩₪₫€₭₮₱₲₴₵₸₹₺₼₽₾₿]|USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|NZD|HKD|SGD|BRL"
     r"|SEK|NOK|DKK|PLN|CZK|HUF|zł|Kč|Ft|(?:kr|Rs)\.?"
 )
-_AMOUNT = rf"(?i:inf(?:inity)?)|[0-9][0-9.,'’]*(?:[eE][+-]?[0-9]+)?|[-+.,'’()]|{_BLANK}"
-_ANY_UNIT = rf"{_UNIT}|[%‰]"
+# The other units that people write behind a number, each with its other spellings. One letter is in its case.
+_MEASURES = {
+    "kg": "kgs kilogram kilograms", "g": "gram grams", "mg": "", "µg": "μg", "lb": "lbs pound pounds",
+    "oz": "ounce ounces", "km": "kms kilometer kilometers kilometre kilometres",
+    "m": "meter meters metre metres", "cm": "", "mm": "", "µm": "μm", "nm": "", "mi": "mile miles",
+    "ft": "feet", "yd": "yard yards", "inch": "inches", "m²": "m2 sqm", "km²": "km2", "cm²": "cm2",
+    "ft²": "ft2 sqft", "ha": "hectare hectares", "acre": "acres", "m³": "m3", "cm³": "cm3 cc ccm",
+    "l": "L liter liters litre litres", "ml": "", "gal": "gallon gallons",
+    "year": "years yr yrs", "month": "months", "week": "weeks", "day": "days", "h": "hr hrs hour hours",
+    "min": "mins minute minutes", "s": "sec secs second seconds", "ms": "", "W": "", "kW": "", "MW": "",
+    "Wh": "", "kWh": "", "MWh": "", "hp": "bhp", "Nm": "", "V": "", "mV": "", "mA": "", "mAh": "", "Hz": "",
+    "kHz": "", "MHz": "", "GHz": "", "kB": "", "MB": "", "GB": "", "TB": "", "px": "", "dpi": "",
+    "°C": "", "°F": "", "°": "", "kcal": "", "kJ": "", "hPa": "", "mbar": "", "ppm": "", "rpm": "",
+    "km/h": "kmh kph", "mph": "", "m/s": "", "mpg": "", "kmpl": "km/l",
+}  # fmt: skip
+_MEASURE_OF = {
+    other if len(other) == 1 else other.lower(): name
+    for name, others in _MEASURES.items()
+    for other in (name, *others.split())
+}
+_FACTORS = {"k": 1e3, "K": 1e3, "mn": 1e6, "Mio": 1e6, "M": 1e6, "bn": 1e9, "Mrd": 1e9, "B": 1e9}
+
+
+def _any_of(words: Iterable[str]) -> str:
+    """Return the pattern of any of the words, the longest first: of km and k, km is found in 5km."""
+    parts = (re.escape(word) if len(word) == 1 else f"(?i:{re.escape(word)})" for word in words)
+    return "|".join(sorted(parts, key=len, reverse=True))
+
+
+_MEASURE, _FACTOR = _any_of(_MEASURE_OF), "|".join(_FACTORS)
+_AMOUNT = rf"(?i:inf(?:inity)?)|[0-9][0-9.,'’_]*(?:[eE][+-]?[0-9]+)?|[-+.,'’()]|{_BLANK}"
+_ANY_UNIT = rf"{_UNIT}|[%‰]|{_MEASURE}"
+_BEHIND = rf"{_UNIT}|[%‰]|{_any_of([*_MEASURE_OF, *_FACTORS])}"
 # The ways to write one unit; ¥ and kr are of several countries, and so stay apart from their codes.
 _SAME_UNITS = {
     "US$": "$", "USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "Rs": "₹", "₨": "₹", "PLN": "zł", "CZK": "Kč",
@@ -40,14 +73,15 @@ _SAME_UNITS = {
     "S$": "SGD", "R$": "BRL",
 }  # fmt: skip
 _CLOCK = r"(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2}(?:\.\d{1,6})?))?"
-_TIME = rf"(?:(?:,? +|T){_CLOCK}(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
+_UTC = r"(?: ?(?:Z|UTC|GMT|\+00:?00))"
+_TIME = rf"(?:(?:,? +|T|:){_CLOCK}(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?{_UTC}?)?"
 _DAY, _MONTH, _YEAR = r"(?P<d>\d{1,2})", r"(?P<m>\d{1,2})", r"(?P<y>\d{4}|\d{2})"
 _ORDINAL = r"(?:\.|st|nd|rd|th)?"
 _WEEKDAY = r"(?:(?i:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,? )?"
 _TIME_OF_DAY = r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?"
 _DAYS = r"(?:-?\d+ days?,? [+-]?)?"
 _TRUE, _FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")
-_ZONED_DATE = r"^\d{4}-?\d{2}-?\d{2}[T ]\d{2}.*(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$"
+_ZONED_DATE = r"^\d{4}-?\d{2}-?\d{2}[T ]\d{2}.*(?:[Zz]|UTC|GMT|[+-]\d{2}(?::?\d{2})?)$"
 _ZONE = "zone"
 _NAME = r"(?P<m>(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))[a-zA-Z]*\.?"
 
@@ -55,13 +89,13 @@ _NAME = r"(?P<m>(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))[a-zA-Z]*\.
 def _number(point: str, separator: str) -> str:
     """Return the pattern of a number: parentheses or a sign, and a unit, around its digits."""
     # One separator in a number: "1,234 567" is none. No thousands begin with 0: "0,123" is less than 1.
-    groups = "|".join(rf"[1-9]\d{{0,2}}(?:{each}\d{{3}})+" for each in (separator, "['’]", _BLANK))
+    groups = "|".join(rf"[1-9]\d{{0,2}}(?:{each}\d{{3}})+" for each in (separator, "['’]", "_", _BLANK))
     if separator == ",":
         groups += r"|[1-9]\d?(?:,\d{2})+,\d{3}"  # lakhs and crores
     # Nor are thousands grouped before an exponent: 2,063e4 has decimals behind its comma.
     plain = rf"(?:\d+(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?"
     digits = rf"(?:(?:{groups})(?:{point}\d*)?|{plain})"
-    amount = rf"(?:{_UNIT})?{_BLANK}?[+-]?{digits}{_BLANK}?(?:{_ANY_UNIT})?"
+    amount = rf"(?:{_UNIT})?{_BLANK}?[+-]?{digits}(?:{_BLANK}?(?:{_FACTOR}))?{_BLANK}?(?:{_ANY_UNIT})?"
     return rf"^(?:[+-]?{_BLANK}?{amount}|\({amount}\)|{amount}-|[+-]?(?i:inf(?:inity)?))$"
 
 
@@ -89,7 +123,7 @@ class Spelling:
 _Y4 = r"(?P<y>\d{4})"
 IN_SECONDS = "in seconds"
 """How times of day and durations are read."""
-IN_MONTHS, IN_QUARTERS = "the first day of each month", "the first day of each quarter"
+IN_WEEKS, IN_MONTHS, IN_QUARTERS = (f"the first day of each {part}" for part in ("week", "month", "quarter"))
 MOSTLY_DATES = "mostly dates"
 SEVERAL_UNITS = "numbers of several units"
 _QUARTER = "[Qq](?P<q>[1-4])"
@@ -125,11 +159,12 @@ SPELLINGS = {
         "date", f"^{_MONTH}[/-]{_DAY}[/-]{_YEAR}{_TIME}$", "a date like 02/29/2020", "the month first"
     ),
     "daynamed": Spelling(
-        "date", rf"^{_WEEKDAY}{_DAY}{_ORDINAL}[ -]{_NAME}[ ,-]+{_YEAR}{_TIME}$", "a date like 29 Feb 2020"
+        "date", rf"^{_WEEKDAY}{_DAY}{_ORDINAL}[ /-]{_NAME}[ ,/-]+{_YEAR}{_TIME}$", "a date like 29 Feb 2020"
     ),
     "monthnamed": Spelling(
         "date", f"^{_WEEKDAY}{_NAME} {_DAY}{_ORDINAL},? {_YEAR}{_TIME}$", "a date like Feb 29, 2020"
     ),
+    "week": Spelling("date", rf"^{_RECENT}-?W(?P<w>[0-5]\d)$", "a week like 2020-W09", IN_WEEKS),
     "month": Spelling("date", rf"^{_RECENT}(?:[/-]|年){_MONTH}月?$", "a month like 2020-02", IN_MONTHS),
     "yearlast": Spelling("date", rf"^{_MONTH}[/-]{_RECENT}$", "a month like 02/2020", IN_MONTHS),
     "yearnamed": Spelling("date", rf"^{_NAME}[ ,-]+{_RECENT}$", "a month like Feb 2020", IN_MONTHS),
@@ -148,7 +183,7 @@ DECIMALS = {".": "point", ",": "comma"}
 ZONED = f"iso {_ZONE}"
 """The stored spelling of dates with a time zone, in text or typed."""
 
-_FIND_UNITS = re.compile(_ANY_UNIT).findall
+_FIND_UNITS = re.compile(_BEHIND).findall
 _FITS = {key: re.compile(spelling.pattern).match for key, spelling in SPELLINGS.items()}
 
 
@@ -169,7 +204,10 @@ def clean(column: pd.Series, rules: TextRules = USUAL, *, labels: bool = False) 
     if not is_text(column):
         return _mask_values(column, rules)
     words = pc.utf8_trim_whitespace(pa.array(column, pa.large_string(), from_pandas=True))
-    words = words if labels else pc.utf8_normalize(words, form="NFC")
+    if not labels:
+        # Excel keeps text such as 007 from becoming a number so.
+        words = pc.replace_substring_regex(words, '^="(.*)"$', r"\1")
+        words = pc.utf8_normalize(words, form="NFC")
     words = pc.if_else(pc.is_in(words, pa.array(rules.everywhere, words.type)), None, words)
     return pd.Series(words.to_numpy(zero_copy_only=False), column.index, dtype=object, name=column.name)
 
@@ -212,7 +250,11 @@ def stored_kind(stored: str) -> str | None:
     kind = SPELLINGS[key].kind if key in SPELLINGS else None
     if not unit or stored == ZONED:
         return kind
-    return kind if key in DECIMALS.values() and re.fullmatch(rf"(?:{_UNIT})\??|%", unit) else None
+    return (
+        kind
+        if key in DECIMALS.values() and re.fullmatch(rf"(?:{_UNIT}|{_any_of(_MEASURES)})\??|[%‰]", unit)
+        else None
+    )
 
 
 def has_other_unit(words: pd.Series, kind: str, unit: str) -> Flags:
@@ -250,20 +292,39 @@ def describe_unit(kind: str, unit: str) -> str:
 
 def _units(text: pa.Array) -> pa.Array:
     """Return the unit of each number, "" for none, and both of a number with two, such as $5%."""
-    words = pc.replace_substring_regex(text, _AMOUNT, " ")  # leaves few different words
+    return _map_units(text, lambda words: pa.array(map(_unify, words), text.type))
+
+
+def _map_units(text: pa.Array, function: Callable[[list[str]], pa.Array]) -> pa.Array:
+    """Apply a function to the few different words that are left of numbers without their digits."""
+    words = pc.replace_substring_regex(text, _AMOUNT, " ")
     codes = pc.dictionary_encode(pc.fill_null(words, ""))
-    units = pa.array([_unify(word) for word in codes.dictionary.to_pylist()], text.type)
-    return pc.take(units, codes.indices)
+    return pc.take(function(codes.dictionary.to_pylist()), codes.indices)
 
 
 def _unify(units: str) -> str:
     """Return the one way to write a unit, or several units.
 
-    >>> _unify("US$"), _unify("$ USD"), _unify("$ %")
-    ('$', '$', '$ %')
+    >>> _unify("US$"), _unify("$ USD"), _unify("$ %"), _unify("KGs"), _unify("K")
+    ('$', '$', '$ %', 'kg', '')
     """
-    names = [unit.rstrip(".") for unit in _FIND_UNITS(units)]
-    return " ".join(dict.fromkeys(_SAME_UNITS.get(name, name) for name in names))
+    names = [unit.rstrip(".") for unit in _FIND_UNITS(units) if unit not in _FACTORS]
+    return " ".join(dict.fromkeys(map(_unify_name, names)))
+
+
+def _unify_name(unit: str) -> str:
+    if unit == "Ft":  # forint, not feet
+        return unit
+    return _SAME_UNITS.get(unit) or _MEASURE_OF.get(unit if len(unit) == 1 else unit.lower(), unit)
+
+
+def _factor_of(units: str) -> float:
+    """Return by what a number is multiplied: 1.2M is 1.2 millions.
+
+    >>> _factor_of("€ M"), _factor_of("km"), _factor_of("k")
+    (1000000.0, 1.0, 1000.0)
+    """
+    return math.prod(_FACTORS.get(unit, 1.0) for unit in _FIND_UNITS(units))
 
 
 def is_number_gap(numbers: pd.Series, spelling: str, rules: TextRules) -> npt.NDArray[np.bool_]:
@@ -335,8 +396,11 @@ def _to_number(text: pa.Array, spelling: str) -> Floats:
     fits = pc.match_substring_regex(text, SPELLINGS[spelling].pattern)
     text = pc.if_else(fits, text, None)
     separator = "." if spelling == "comma" else ","
-    plain = pc.replace_substring_regex(text, rf"{_ANY_UNIT}|-$|[+()'’{separator}]|{_BLANK}", "")
+    plain = pc.replace_substring_regex(text, rf"{_BEHIND}|-$|[+()'’_{separator}]|{_BLANK}", "")
     numbers = pc.cast(pc.replace_substring(plain, ",", "."), pa.float64()).to_numpy(zero_copy_only=False)
+    if pc.any(pc.match_substring_regex(text, f"[0-9.,]{_BLANK}?(?:{_FACTOR})")).as_py():
+        factors = _map_units(text, lambda words: pa.array(map(_factor_of, words), pa.float64()))
+        numbers = numbers * factors.to_numpy(zero_copy_only=False)
     behind = pc.match_substring_regex(text, r"^\(|-$")  # as accountants write less than nothing
     return np.asarray(np.where(behind.fill_null(False).to_numpy(zero_copy_only=False), -numbers, numbers))
 
@@ -351,11 +415,15 @@ def _to_seconds(text: pa.Array) -> Floats:
 def _to_date(text: pa.Array, spelling: str) -> npt.NDArray[np.datetime64]:
     pattern = SPELLINGS[spelling].pattern
     if spelling == "iso":
-        words = pc.if_else(pc.match_substring_regex(text, pattern), text, None).to_pandas()
+        words = pc.if_else(pc.match_substring_regex(text, pattern), text, None)
+        words = pc.replace_substring_regex(words, " ?(?:UTC|GMT)$", "Z").to_pandas()
         dates = pd.to_datetime(words, format="ISO8601", errors="coerce", utc=True)
         return np.asarray(dates.dt.tz_localize(None).to_numpy())
     parts = pc.extract_regex(text, pattern)
     words = dict(zip((part.name for part in parts.type), parts.flatten(), strict=True))
+    if "w" in words:
+        mondays = _join("-", words["y"], words["w"], pa.scalar("1", text.type)).to_pandas()
+        return np.asarray(pd.to_datetime(mondays, format="%G-%V-%u", errors="coerce").to_numpy())
     year, month = words["y"], words["m"] if "m" in words else _first_month(words["q"])
     if pc.any(short := pc.equal(pc.utf8_length(year), 2)).as_py():
         # 69 is 2069, and 70 is 1970, as in POSIX.
@@ -435,6 +503,7 @@ class SpellingCandidates:
         self.parsed = dict.fromkeys(tried, pd.Series(dtype=float))
         self._separators, self._gaps = set[str](), set[str]()
         self._units = dict[str, None]()  # in the order of the words
+        self._factors = set[str]()
         self._words = self._n_gaps = self._numbers = self._with_unit = self._n_separated = 0
         self._dates = self._zoned = 0
         self._number_gaps = dict.fromkeys(tried, 0)
@@ -498,10 +567,12 @@ class SpellingCandidates:
         self._numbers += len(text)
         self._with_unit += pc.sum(pc.not_equal(units, "")).as_py() or 0
         self._units |= dict.fromkeys(unit for unit in pc.unique(units).to_pylist() if unit)
-        text = pc.replace_substring_regex(text, f"{_BLANK}?(?:{_ANY_UNIT}){_BLANK}?", "")
-        grouped = text.filter(pc.match_substring_regex(text, f"[0-9](?:[.,'’]|{_BLANK})[0-9]"))
+        behind = pc.unique(pc.replace_substring_regex(text, _AMOUNT, " ")).to_pylist()
+        self._factors |= {unit for words in behind for unit in _FIND_UNITS(words) if unit in _FACTORS}
+        text = pc.replace_substring_regex(text, f"{_BLANK}?(?:{_BEHIND}){_BLANK}?", "")
+        grouped = text.filter(pc.match_substring_regex(text, f"[0-9](?:[.,'’_]|{_BLANK})[0-9]"))
         self._n_separated += len(grouped)
-        signs = pc.unique(pc.replace_substring_regex(grouped, f"[^.,'’{_BLANK[1:]}", "")).to_pylist()
+        signs = pc.unique(pc.replace_substring_regex(grouped, f"[^.,'’_{_BLANK[1:]}", "")).to_pylist()
         self._separators |= {sign for each in signs for sign in each}
 
     def _find_codes(self, text: pa.Array) -> None:
@@ -589,7 +660,8 @@ class SpellingCandidates:
         separators = " and ".join(names)
         parts = [f"{separators} between thousands"] if between and of.kind == "number" else []
         some = "some " if self._is_unit_optional else ""
-        units = [f"{some}in {unit}" for unit in sorted(self._units)]
+        units = [f"{name!r} for {_FACTORS[name]:,.0f}" for name in sorted(self._factors)]
+        units += [f"{some}in {unit}" for unit in sorted(self._units)]
         gaps = [f"{' and '.join(map(repr, sorted(self._gaps)))} for missing"] if self._gaps else []
         hint = ""
         if spelling == "point" and self.is_open and self._n_separated > 1:
