@@ -90,7 +90,7 @@ def library_matrices(
             f"DW{k + 1}": step.gradient.tensor(k)[:, :, front],
             f"dW{k + 1}": mean.W, f"product{k + 1}": mean.W, f"db{k + 1}": mean.b[:, None],
             f"updatedW{k + 1}": layer.W - RATE * mean.W,
-            f"updatedb{k + 1}": (layer.b - RATE * mean.b)[:, None],
+            f"updatedb{k + 1}": (layer.b - RATE * mean.b)[:, None], f"H{k}T": step.H[k].T,
         }  # fmt: skip
         if k:
             dH = layer.W.T @ step.dZ[k]

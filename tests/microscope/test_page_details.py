@@ -45,26 +45,73 @@ def test_images_show_the_given_images_not_the_inputs(browser: Browser, tmp_path:
     opened_page.close()
 
 
-def test_largest_gradient_lies_in_front_and_a_selected_slice_stays(page: Page, model: Any) -> None:
+def test_numbers_of_a_tensor_are_the_largest_gradient_until_a_sheet_is_pointed_at(
+    page: Page, model: Any
+) -> None:
     X, y = table("multiclass")
     longest = int(np.argmax(model.backprop(X[:ROWS], y[:ROWS]).gradient.squared_norms()))
     go_to(page, "collapse-1")
-    stack = page.locator('figure[data-name="DW1"]')
-    stack.locator("summary").click()
-    assert stack.locator("table").get_attribute("data-example") == str(longest)
-    canvas = stack.locator("canvas")
-    box = canvas.bounding_box()
-    assert box is not None
-    # The slices behind show as strips at the upper edge, the last one highest.
-    pointed = []
-    for up in (14, 24, 36, 48):
-        page.locator("h1").hover()
-        page.keyboard.press("Escape")
-        for along in (0.5, 0.52, 0.54):
-            canvas.hover(position={"x": box["width"] * along, "y": up})
-            pointed.append(page.locator("tr.highlighted").get_attribute("data-example"))
-    assert [len(set(pointed[n : n + 3])) for n in range(0, 12, 3)] == [1, 1, 1, 1], pointed
-    assert len(set(pointed)) > 2
+    figure = page.locator('figure[data-name="DW1"]')
+    figure.locator("summary").click()
+    assert figure.locator("table").get_attribute("data-example") == str(longest)
+    for example in (4, 2):
+        figure.locator(f'.sheet[data-slice="{example}"] > canvas').hover()
+        assert page.locator("tr.highlighted").get_attribute("data-example") == str(example)
+        assert figure.locator("table").get_attribute("data-example") == str(example)
+
+
+def test_sheets_fly_into_the_mean_of_those_that_are_in_the_batch(page: Page, model: Any) -> None:
+    go_to(page, "collapse-2")
+    figure = page.locator('figure[data-name="DW2"]')
+    figure.locator('.sheet[data-slice="3"] input').uncheck()
+    assert figure.locator(".sheet.excluded").get_attribute("data-slice") == "3"
+    assert not page.locator('tr[data-example="3"] input').is_checked()
+    assert figure.locator(".mean-count").inner_text() == "0 of 5"
+    page.emulate_media(reduced_motion="no-preference")
+    figure.locator("button.collapse-button").click()
+    page.wait_for_selector('figure[data-name="DW2"] .flying-sheet')
+    page.wait_for_selector('figure[data-name="DW2"] .shows-mean')
+    assert figure.locator(".mean-count").inner_text() == "5 of 5"
+    assert page.locator(".flying-sheet").count() == 0
+    expected = library_matrices(model, np.array([1.0, 1, 1, 0, 1, 1]))["dW2"]
+    assert_allclose(read_matrix(page, "DW2"), expected, rtol=2e-5, atol=2e-6)
+
+
+def test_gradient_map_holds_the_principal_components_of_the_gram_matrix(page: Page, model: Any) -> None:
+    X, y = table("multiclass")
+    gradient = model.backprop(X[:ROWS], y[:ROWS]).gradient
+    values, vectors = np.linalg.eigh(gradient.gram(gradient))
+    expected = vectors[:, :-3:-1] * np.sqrt(values[:-3:-1])
+    markers = page.locator(".map-marker")
+    shown = np.array(
+        markers.evaluate_all("all => all.map(one => [one.dataset.x, one.dataset.y].map(Number))")
+    )
+    assert_allclose(np.abs(shown), np.abs(expected), rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+    part = 100 * values[:-3:-1].sum() / values.sum()
+    assert f"{part:.3g}% of their squared length" in page.locator(".gradient-map").inner_text()
+    markers.nth(2).click()
+    assert not page.locator('tr[data-example="2"] input').is_checked()
+    assert markers.nth(2).evaluate("marker => marker === document.activeElement")
+    assert "1 example excluded" in page.locator(".gradient-change").inner_text()
+
+
+def test_numbers_stand_in_cells_and_their_switch_takes_them_out(page: Page) -> None:
+    go_to(page, "forward-3")
+    canvas = page.locator('figure[data-name="Z3"] canvas')
+    drawing = "canvas => canvas.toDataURL()"
+    with_numbers = canvas.evaluate(drawing)
+    page.locator("#numbers").uncheck()
+    assert canvas.evaluate(drawing) != with_numbers
+    page.locator("#numbers").check()
+    assert canvas.evaluate(drawing) == with_numbers
+
+
+def test_miniatures_lead_to_every_step(page: Page) -> None:
+    names = page.locator(".miniature-name").all_inner_texts()
+    assert names[:6] == ["B", "H¹", "H²", "P", "loss", "dZ³"]
+    page.locator(".miniature").nth(4).click()
+    assert current_step(page) == "loss"
+    assert page.locator(".miniature.current .miniature-name").inner_text() == "loss"
 
 
 def test_mean_loss_and_collapse_texts_follow_the_included_examples(page: Page, model: Any) -> None:
@@ -155,17 +202,30 @@ def test_collapsed_tensor_describes_the_mean(page: Page, model: Any) -> None:
     go_to(page, "collapse-1")
     stack = page.locator('figure[data-name="DW1"]')
     expected = library_matrices(model)
-    fanned = stack.locator(".legend-numbers").inner_text()
     stack.locator("button.collapse-button").click()
     assert_allclose(read_matrix(page, "DW1"), expected["dW1"], rtol=2e-5, atol=2e-6)
     mean = expected["dW1"]
     assert f"from {mean.min():.3g} to {mean.max():.3g}".replace("-", "−") in (
         stack.get_attribute("aria-label") or ""
     )
-    whole = page.locator('figure[data-name="dW1"]').first
-    assert stack.locator(".legend-numbers").inner_text() == whole.locator(".legend-numbers").inner_text()
-    stack.locator("button.collapse-button").click()
-    assert stack.locator(".legend-numbers").inner_text() == fanned
+    X, y = table("multiclass")
+    largest = np.abs(model.backprop(X[:ROWS], y[:ROWS]).gradient.tensor(0)).max()
+    assert stack.locator(".legend-numbers span").last.inner_text() == f"{largest:.3g}"
+    zoom = page.locator(".sign annotation").first.text_content() or ""
+    assert rf"\times {largest / np.abs(mean).max():.2g}}}" in zoom
+
+
+def test_page_opens_on_the_last_snapshot_with_a_mistake(browser: Browser, tmp_path: Path, model: Any) -> None:
+    X, y = table("multiclass")
+    correct = np.array([model.at_snapshot(one).predict(X) == y for one in model.weight_snapshots_])
+    late = np.flatnonzero(~correct[0] & correct[-1])[:1]
+    rows = np.concatenate([np.flatnonzero(correct.all(axis=0))[:3], late])
+    file = bp.microscope.look(model, X[rows], y[rows], rows=4).save(tmp_path / "mistake.html")
+    opened_page = open_file(browser, file)
+    last = int(np.flatnonzero(~correct[:, late[0]])[-1])
+    assert opened_page.page.locator("#snapshot").input_value() == str(last)
+    assert opened_page.page.locator(".example-head.wrong").count() == 1
+    opened_page.close()
 
 
 def test_invalid_clipping_norm_is_restored(page: Page) -> None:
@@ -231,5 +291,5 @@ def test_predictions_share_a_colour_scale_with_targets_only_side_by_side(
     for line in ("loss", "backward-2"):
         go_to(opened_page.page, line)
         assert legend.inner_text() != alone
-        assert "1,00" in legend.inner_text()
+        assert legend.inner_text().endswith("1,010")
     opened_page.close()

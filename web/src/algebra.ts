@@ -52,6 +52,16 @@ export function meanGradient(gradients: readonly Matrix[], weights: readonly num
   return { rows: first.rows, columns: first.columns, values };
 }
 
+/** After each example of a weight: the mean of the gradients so far, `Σ c_i DW_i / Σ w_i`, where Σ w is 1 over all. */
+export function runningMeans(gradients: readonly Matrix[], weights: readonly number[], shares: readonly number[]): Matrix[] {
+  const included = gradients.map((_, i) => i).filter((i) => weights[i]);
+  return included.map((_, n) => {
+    const sofar = included.slice(0, n + 1);
+    const total = sofar.reduce((sum, i) => sum + (shares[i] ?? 0), 0);
+    return meanGradient(sofar.map((i) => gradients[i]!), sofar.map((i) => weights[i]! / total));
+  });
+}
+
 /** `M c`, a column: the mean of the columns of M. */
 export const meanColumn = (M: Matrix, weights: readonly number[]): Matrix =>
   build(M.rows, 1, (r) => weights.reduce((sum, weight, i) => (weight ? sum + weight * cell(M, r, i) : sum), 0));
@@ -129,3 +139,52 @@ export const cosineBetween = (gram: Matrix, a: readonly number[], b: readonly nu
 
 // Rounding may carry a cosine a little beyond 1.
 const cosine = (dot: number, normProduct: number): number => (normProduct > 0 ? Math.max(-1, Math.min(1, dot / normProduct)) : NaN);
+
+export interface PrincipalComponents {
+  /** For each component, the examples' coordinates. */
+  components: number[][];
+  /** The part of the trace that they hold. */
+  explained: number;
+}
+
+/** The largest eigenvectors v of G = A Aᵀ times the roots of their eigenvalues λ: the rows' coordinates along the axes
+ * that hold most of their squared length. By powers of G, each component without the ones before. */
+export function principalComponents(gram: Matrix, count: number): PrincipalComponents {
+  const n = gram.rows;
+  const trace = Array.from({ length: n }, (_, i) => cell(gram, i, i)).reduce((sum, value) => sum + value, 0);
+  if (!Number.isFinite(trace) || trace <= 0) return { components: [], explained: NaN };
+  const found: { vector: number[]; value: number }[] = [];
+  for (let c = 0; c < Math.min(count, n); c++) {
+    // From the row of the longest gradient that is left: a start that no symmetry makes orthogonal to the answer.
+    let vector = unit(largestRow(gram, found));
+    for (let power = 0; power < 200; power++) vector = unit(multiplyWithout(gram, found, vector));
+    const product = multiplyWithout(gram, found, vector);
+    const value = Math.max(0, vector.reduce((sum, v, i) => sum + v * product[i]!, 0));
+    found.push({ vector, value });
+  }
+  const explained = Math.min(1, found.reduce((sum, { value }) => sum + value, 0) / trace);
+  return { components: found.map(({ vector, value }) => vector.map((v) => v * Math.sqrt(value))), explained };
+}
+
+type Eigenpair = { vector: number[]; value: number };
+
+/** `(G − Σ λ v vᵀ) x`. */
+function multiplyWithout(gram: Matrix, found: readonly Eigenpair[], x: readonly number[]): number[] {
+  const products = x.map((_, i) => rowDot(gram, i, x));
+  for (const { vector, value } of found) {
+    const along = value * vector.reduce((sum, v, i) => sum + v * x[i]!, 0);
+    vector.forEach((v, i) => (products[i]! -= along * v));
+  }
+  return products;
+}
+
+function largestRow(gram: Matrix, found: readonly Eigenpair[]): number[] {
+  const rest = Array.from({ length: gram.rows }, (_, i) => cell(gram, i, i) - found.reduce((sum, { vector, value }) => sum + value * vector[i]! ** 2, 0));
+  const longest = rest.indexOf(Math.max(...rest));
+  return multiplyWithout(gram, found, rest.map((_, i) => (i === longest ? 1 : 0)));
+}
+
+function unit(vector: readonly number[]): number[] {
+  const norm = Math.hypot(...vector);
+  return vector.map((value) => (norm > 0 ? value / norm : 0));
+}

@@ -64,6 +64,9 @@ export interface Matrix {
   readonly values: Float32Array | Float64Array;
 }
 
+/** Whether the head predicts numbers, which are near their targets or far from them, not correct or wrong. */
+export const predictsNumbers = ({ head }: BatchData): boolean => !/softmax|sigmoid/.test(head.name);
+
 const cache = new WeakMap<EncodedMatrix, Matrix>();
 
 /** Decode a matrix; cached. */

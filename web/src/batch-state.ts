@@ -1,7 +1,7 @@
 /** The batch at one snapshot, for one choice of examples: every matrix of the algorithm, computed when first used. */
 
 import * as algebra from "./algebra";
-import { type BatchData, type Snapshot, decode, type Matrix } from "./batch-data";
+import { type BatchData, type Snapshot, decode, type Matrix, predictsNumbers } from "./batch-data";
 import type { Store } from "./state";
 
 /** Layers count from 1, as in the text: `W(1)` leads from the inputs to the first hidden layer. */
@@ -33,8 +33,7 @@ export class BatchState {
 
   /** `Σ w loss / Σ w` over the included examples. */
   meanLoss = (): number => {
-    const weights = algebra.normalizedWeights(decode(this.data.weights).values, this.included, [], null);
-    return algebra.cell(algebra.meanColumn(this.losses(), weights), 0, 0);
+    return algebra.cell(algebra.meanColumn(this.losses(), this.shares()), 0, 0);
   };
 
   /** Whether every example's weight is 1/m. */
@@ -56,6 +55,7 @@ export class BatchState {
   B = (): Matrix => this.memoize("B", () => algebra.takeRows(decode(this.data.inputs), this.data.levels[0]!.index));
 
   WT = (l: number): Matrix => this.memoize(`WT${l}`, () => algebra.transpose(this.W(l)));
+  HT = (l: number): Matrix => this.memoize(`HT${l}`, () => algebra.transpose(this.H(l)));
   perExampleGradients = (l: number): Matrix[] =>
     this.memoize(`DW${l}`, () => Array.from({ length: this.m }, (_, i) => algebra.perExampleGradient(this.dZ(l), this.H(l - 1), i)));
   dW = (l: number): Matrix => this.memoize(`dW${l}`, () => algebra.meanGradient(this.perExampleGradients(l), this.weights));
@@ -64,6 +64,9 @@ export class BatchState {
   updatedW = (l: number): Matrix => this.memoize(`updatedW${l}`, () => algebra.applyUpdate(this.W(l), this.product(l), this.data.learningRate));
   updatedb = (l: number): Matrix => this.memoize(`updatedb${l}`, () => algebra.applyUpdate(this.b(l), this.db(l), this.data.learningRate));
 
+  /** The examples' weights before clipping; their sum is 1. */
+  shares = (): number[] => algebra.normalizedWeights(decode(this.data.weights).values, this.included, [], null);
+
   norms = (): number[] => this.memoize("norms", () => algebra.norms(this.gram()));
   /** The included example with the largest gradient norm; the first where all overflowed. */
   largestGradient = (): number => {
@@ -71,6 +74,9 @@ export class BatchState {
     return norms.indexOf(Math.max(...norms));
   };
   cosines = (): number[] => this.memoize("cosines", () => algebra.cosines(this.gram(), this.weights));
+
+  /** Whether the network takes an example for another class. */
+  isWrong = (i: number): boolean => !predictsNumbers(this.data) && this.snapshot.predictions[i] !== this.data.examples[i]?.label;
 
   /** How many units of level l are drawn, and how many it has. */
   nDrawn = (l: number): number => this.data.levels[l]!.index.length;

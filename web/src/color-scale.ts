@@ -67,6 +67,13 @@ function getRamp(kind: ScaleKind, theme: Theme): Uint32Array {
   return ramp;
 }
 
+/** Black or white, whichever is read better on a value's colour. */
+export function inkOn(scale: ColorScale, value: number): string {
+  const packed = scale.ramp[scale.index(value)] ?? 0;
+  const luminance = 0.299 * (packed & 255) + 0.587 * ((packed >> 8) & 255) + 0.114 * ((packed >> 16) & 255);
+  return luminance > 140 ? "#15181d" : "#fff";
+}
+
 function rgba(css: string): number {
   const [red = 0, green = 0, blue = 0] = (css.match(/\d+/g) ?? []).map(Number);
   return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;

@@ -2,7 +2,7 @@
 
 import { cell } from "./algebra";
 import { toSentence, type Explanation } from "./explanation-types";
-import { type BatchData, decode } from "./batch-data";
+import { type BatchData, decode, predictsNumbers } from "./batch-data";
 import { button, h } from "./dom";
 import type { EquationView } from "./equation-view";
 import { formula } from "./formula";
@@ -93,19 +93,15 @@ const createFacts = (name: string, pairs: readonly [string, string][]): HTMLElem
 /** The prediction; a class is marked correct or wrong. */
 export function prediction({ batch, data }: Context, i: number): string {
   const prediction = batch().snapshot.predictions[i] ?? "";
-  const label = data.examples[i]?.label ?? "";
-  if (isNumeric(data.head.name)) return formatLabel(data, prediction);
-  return `${prediction}, ${prediction === label ? "correct" : "wrong"}`;
+  if (predictsNumbers(data)) return formatLabel(data, prediction);
+  return `${prediction}, ${batch().isWrong(i) ? "wrong" : "correct"}`;
 }
 
 /** A class as it is; numbers in the page's format, several targets with commas between. */
-export function formatLabel({ head }: BatchData, text: string): string {
-  if (!isNumeric(head.name)) return text;
+export function formatLabel(data: BatchData, text: string): string {
+  if (!predictsNumbers(data)) return text;
   return text.split(", ").map((number) => formatNumber(parseNumber(number), 6)).join(", ");
 }
-
-/** Heads that predict a number, which is near its target or far from it, not correct or wrong. */
-const isNumeric = (head: string): boolean => !/softmax|sigmoid/.test(head);
 
 function summary(context: Context, i: number): string {
   const { data } = context;

@@ -4,7 +4,7 @@ import { h } from "./dom";
 import type { MatrixSpec } from "./matrix-spec";
 import { createMatrixView, type MatrixView } from "./matrix-view";
 import { formula } from "./formula";
-import { breakRows, cellSize, fitEquation } from "./layout";
+import { breakRows, cellSize, fitEquation, fitSheets } from "./layout";
 import { type Equation, type Item, algorithmSteps } from "./steps";
 import type { Context } from "./batch-state";
 import { createThumbnails, highlightThumbnail } from "./thumbnails";
@@ -36,7 +36,7 @@ export function createEquationView(context: Context): EquationView {
     const fit = fitEquation(equation.items, available);
     const createPart = (item: Item): HTMLElement => {
       if ("sign" in item) return createSign(item);
-      const view = createMatrixView(item, cellSize(item, fit), context, open.has(item.name));
+      const view = createMatrixView(item, item.slices ? fitSheets(item, available) : cellSize(item, fit), context, open.has(item.name));
       views.push(view);
       return view.element;
     };
@@ -55,7 +55,7 @@ export function createEquationView(context: Context): EquationView {
     highlightThumbnail(element, store.get("example"));
   }
 
-  store.on(["step", "snapshot", "included", "clip", "theme"], render);
+  store.on(["step", "snapshot", "included", "clip", "theme", "numbers"], render);
   store.on(["example", "cell"], update);
   store.on(["collapsed"], () => views.forEach((view) => view.updateCollapsed()));
   onWidthChange(element, render);

@@ -28,6 +28,10 @@ function formatPower(magnitude: number, digits: number): string {
 /** Three digits, for legends and summaries. */
 export const formatShort = (value: number): string => formatNumber(value, 3);
 
+/** The most digits that fit, three at most; nothing where not even one digit does. */
+export const formatShortest = (value: number, fits: (text: string) => boolean): string =>
+  [3, 2, 1].map((digits) => formatNumber(value, digits).replace(/^(−?)0\./, "$1.")).find(fits) ?? "";
+
 /** Whole numbers: `5,000`, `−12,000`. */
 export const formatCount = (value: number): string => value.toLocaleString("en").replace("-", "−");
 

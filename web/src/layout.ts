@@ -3,9 +3,9 @@
 import type { MatrixSpec } from "./matrix-spec";
 import type { CellSize } from "./heatmap";
 import type { Item } from "./steps";
-import { stackDepth } from "./tensor-view";
 
-const MAX_CELL = 28;
+const MAX_CELL = 56;
+const MAX_CELL_HEIGHT = 32;
 const MIN_CELL = 3;
 /** Below this, an equation breaks over several rows instead of shrinking further. */
 const MIN_COMFORTABLE_CELL = 5;
@@ -16,6 +16,8 @@ const MIN_CANVAS_WIDTH = 96;
 const MIN_HEIGHT = 96;
 const MIN_COLUMN_WIDTH = 76;
 const MAX_HEIGHT = 420;
+/** Below this height, cells are not widened for their numbers. */
+const MIN_WIDENED_HEIGHT = 18;
 /** Width of a figure's frame, both sides together. */
 const FRAME_WIDTH = 20;
 const GAP = 8;
@@ -31,8 +33,12 @@ export interface Fit {
 export function fitEquation(items: readonly Item[], available: number): Fit {
   const specs = items.filter((item): item is MatrixSpec => !("sign" in item));
   const maxRows = Math.max(...specs.map((spec) => spec.matrix.rows));
-  const maxSize = Math.max(MIN_CELL, Math.min(MAX_CELL, Math.floor(MAX_HEIGHT / maxRows)));
-  const fit = (size: number, canvasWidth = MIN_CANVAS_WIDTH): Fit => ({ size, canvasWidth, height: Math.max(size, Math.min(MAX_CELL, Math.floor(MIN_HEIGHT / maxRows))) });
+  const maxHeight = Math.max(MIN_CELL, Math.min(MAX_CELL_HEIGHT, Math.floor(MAX_HEIGHT / maxRows)));
+  // Only high cells may be wider than high: the pattern of a large matrix keeps its proportions.
+  const maxSize = maxHeight < MIN_WIDENED_HEIGHT ? maxHeight : MAX_CELL;
+  const fit = (size: number, canvasWidth = MIN_CANVAS_WIDTH): Fit => ({
+    size, canvasWidth, height: Math.min(maxHeight, Math.max(size, Math.min(MAX_CELL_HEIGHT, Math.floor(MIN_HEIGHT / maxRows)))),
+  });
   const oneRowSize = largestThat(maxSize, (size) => itemsWidth(items, fit(size)) <= available + GAP);
   const maxWidth = (size: number): number => Math.max(...specs.map((spec) => specWidth(spec, fit(size))));
   const size = oneRowSize >= Math.min(MIN_COMFORTABLE_CELL, maxSize) ? oneRowSize : fitBrokenEquation(maxWidth, maxSize, available);
@@ -58,9 +64,8 @@ function largestThat(maxSize: number, predicate: (size: number) => boolean): num
 function specWidth(spec: MatrixSpec, fit: Fit): number {
   const { columns } = spec.matrix;
   const minWidth = columns === 1 ? MIN_COLUMN_WIDTH : MIN_CANVAS_WIDTH;
-  const depth = spec.slices ? stackDepth(spec.slices.length) + 20 : 0;
   const cell = cellSize(spec, fit);
-  return Math.max(minWidth, columns * cell.width + depth + labelWidth(spec, cell)) + FRAME_WIDTH;
+  return Math.max(minWidth, columns * cell.width + labelWidth(spec, cell)) + FRAME_WIDTH;
 }
 
 /** Below this many pixels, a row has no room for its name. */
@@ -79,10 +84,29 @@ function labelWidth(spec: MatrixSpec, cell: CellSize): number {
 /** Narrow matrices are widened so that an example's column is easy to point at, within limits. */
 export function cellSize(spec: MatrixSpec, { size, height: rowHeight, canvasWidth }: Fit): CellSize {
   const { rows, columns } = spec.matrix;
-  const height = rows === 1 ? MAX_CELL : rowHeight;
+  const height = rows === 1 ? MAX_CELL_HEIGHT : rowHeight;
   const preferred = Math.floor((columns === 1 ? MIN_COLUMN_WIDTH : canvasWidth) / columns);
-  const width = Math.min(MAX_CELL, preferred, 3 * height);
+  const width = Math.min(MAX_CELL_HEIGHT, preferred, 3 * height);
   return { width: Math.max(size, width), height };
+}
+
+const MAX_SHEETS_HEIGHT = 380;
+const SHEET_HEAD = 30;
+const SHEET_GAP = 12;
+/** Room for an example's name and norm. */
+const MIN_SHEET_WIDTH = 92;
+
+/** The cells of a tensor's sheets and of their mean, as large as the width and the height at hand allow. */
+export function fitSheets({ matrix, slices = [] }: MatrixSpec, available: number): CellSize {
+  const count = slices.length + 1;
+  const sizes = Array.from({ length: count }, (_, n) => {
+    const lines = Math.ceil(count / (n + 1));
+    const width = ((available - FRAME_WIDTH) / (n + 1) - SHEET_GAP) / matrix.columns;
+    return Math.min(MAX_CELL_HEIGHT, width, (MAX_SHEETS_HEIGHT / lines - SHEET_HEAD) / matrix.rows);
+  });
+  const largest = Math.max(1, ...sizes);
+  const size = largest >= MIN_CELL ? Math.floor(largest) : largest;
+  return { width: Math.max(size, Math.min(MAX_CELL_HEIGHT, MIN_SHEET_WIDTH / matrix.columns)), height: size };
 }
 
 /** Break an equation into rows that fit; as on paper, a sign opens the next row. */

@@ -18,6 +18,7 @@ export interface MatrixSpec {
   /** Names shown beside the rows where there is room: those of the outputs. */
   rowLabels: readonly string[];
   columnsAreExamples: boolean;
+  rowsAreExamples: boolean;
   axes: string;
   shape: string;
   /** Which part is drawn where not all is: "64 of 1,000 units". */
@@ -39,7 +40,13 @@ export interface Subset {
   full: string;
 }
 
-export type Sources = Readonly<Record<string, { row: number; column?: number }>>;
+/** A row, a column or a cell of a matrix. */
+export interface Source {
+  row?: number;
+  column?: number;
+}
+
+export type Sources = Readonly<Record<string, Source>>;
 
 /** What differs between matrices. */
 export interface MatrixOptions {
@@ -47,8 +54,8 @@ export interface MatrixOptions {
   title: string;
   tex: string;
   matrix: Matrix;
-  /** A level of the network, or −1 for a single row. */
-  rows: number;
+  /** A level of the network, the examples, or −1 for a single row. */
+  rows: number | "examples";
   /** A level of the network, the examples, or a single column. */
   columns: number | "examples" | "one";
   axes: string;
@@ -61,12 +68,14 @@ export interface MatrixOptions {
 
 export function createMatrixSpec(batch: BatchState, options: MatrixOptions): MatrixSpec {
   const { rows, columns, matrix } = options;
-  const rowNames = rows < 0 ? ["loss"] : batch.names(rows);
-  const columnNames = columns === "examples" ? batch.data.examples.map(({ row }) => row) : columns === "one" ? ["value"] : batch.names(columns);
+  const examples = batch.data.examples.map(({ row }) => row);
+  const rowNames = rows === "examples" ? examples : rows < 0 ? ["loss"] : batch.names(rows);
+  const columnNames = columns === "examples" ? examples : columns === "one" ? ["value"] : batch.names(columns);
   return {
     name: options.name, title: options.title, tex: options.tex, matrix, rowNames, columnNames,
     rowLabels: rows === batch.outputLayer ? batch.data.levels[rows]!.names : [],
     columnsAreExamples: columns === "examples",
+    rowsAreExamples: rows === "examples",
     axes: options.axes,
     shape: formatShape(batch, options),
     subset: drawnSubset(batch, [rows, columns]),
@@ -85,7 +94,7 @@ export function createMatrixSpec(batch: BatchState, options: MatrixOptions): Mat
 function formatShape(batch: BatchState, { rows, columns, matrix, slices }: MatrixOptions): string {
   const more = slices ? [slices.length] : [];
   const join = (shape: number[]): string => [...shape, ...more].map(formatCount).join(" × ");
-  const full = join([rows < 0 ? matrix.rows : batch.nUnits(rows), typeof columns === "number" ? batch.nUnits(columns) : matrix.columns]);
+  const full = join([rows === "examples" || rows < 0 ? matrix.rows : batch.nUnits(rows), typeof columns === "number" ? batch.nUnits(columns) : matrix.columns]);
   const drawn = join([matrix.rows, matrix.columns]);
   return full === drawn ? full : `${full}, ${drawn} drawn`;
 }
@@ -93,6 +102,7 @@ function formatShape(batch: BatchState, { rows, columns, matrix, slices }: Matri
 /** "unit 3, row 17" for an example; "unit 3 from pixel 12" for a weight, with "to" in the backward pass. */
 function cellLabel({ rows, columns }: MatrixOptions, row: string, column: string): string {
   if (columns === "one") return row;
+  if (rows === "examples") return `${column}, ${row}`;
   if (columns === "examples") return rows < 0 ? column : `${row}, ${column}`;
   return `${row} ${rows > columns ? "from" : "to"} ${column}`;
 }

@@ -53,6 +53,14 @@ export const specH = (s: BatchState, l: number): MatrixSpec =>
         scale: "amount", explain: (j, i) => explain.explainH(s, l, j, i),
       });
 
+/** Hᵀ, as the collapse reads it: its rows are the examples. */
+export const specHT = (s: BatchState, l: number): MatrixSpec =>
+  createMatrixSpec(s, {
+    name: `H${l}T`, title: `H${superscript(l)} transposed`, tex: l === 0 ? "(H^0)^{\\top} = B^{\\top}" : `(H^{${l}})^{\\top}`, matrix: s.HT(l),
+    rows: "examples", columns: l, axes: `one row per example, one column per ${l === 0 ? "feature" : `unit of layer ${l}`}`, scale: "amount",
+    explain: (i, k) => (l === 0 ? explain.explainGiven("H^0 = B", "from the data", cell(s.B(), k, i)) : explain.explainH(s, l, k, i)),
+  });
+
 /** `withY`: on the colour scale of Y, which is next to it. */
 export const specP = (s: BatchState, withY = false): MatrixSpec =>
   createMatrixSpec(s, {
@@ -146,10 +154,10 @@ export const specUpdatedb = (s: BatchState, l: number): MatrixSpec =>
     sources: (j) => ({ [`b${l}`]: { row: j, column: 0 }, [`db${l}`]: { row: j, column: 0 } }),
   });
 
-/** A cell of dW is a row of dZ times a row of H. */
+/** A cell of dW is a row of dZ times a column of Hᵀ. */
 const gradientSources = (l: number, j: number, k: number): Sources => ({
   [`dZ${l}`]: { row: j },
-  [l === 1 ? "B" : `H${l - 1}`]: { row: k },
+  [`H${l - 1}T`]: { column: k },
 });
 
 const weightAxes = (l: number): string => (l === 1 ? "one row per unit, one column per feature" : `one row per unit, one column per unit of layer ${l - 1}`);

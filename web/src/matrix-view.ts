@@ -6,10 +6,12 @@ import { button, h } from "./dom";
 import type { MatrixSpec, Sources } from "./matrix-spec";
 import { formula } from "./formula";
 import { type CellSize, createHeatmap, type CanvasView } from "./heatmap";
+import { createExampleHeads } from "./example-heads";
 import { visibleRowLabels } from "./layout";
 import { formatCount, formatNumber, formatShort } from "./format";
 import { createNumbers } from "./numbers-table";
 import type { Context } from "./batch-state";
+import { createSheetHead } from "./sheet-head";
 import { createTensorView, type TensorView } from "./tensor-view";
 import type { CellRef, Store } from "./state";
 
@@ -25,17 +27,18 @@ export interface MatrixView {
 export function createMatrixView(spec: MatrixSpec, size: CellSize, context: Context, open: boolean): MatrixView {
   const { store } = context;
   const scales = createScales(spec, store.get("theme"));
-  const tensor = spec.slices ? createTensorView(spec, size, scales.slices, scales.matrix, context.batch().weights) : null;
-  const canvas: CanvasView = tensor ?? createHeatmap(spec, size, scales.matrix);
+  const tensor = spec.slices ? createSheets(spec, size, scales.slices, context) : null;
+  const canvas: CanvasView = tensor ?? createHeatmap(spec, size, scales.matrix, store.get("numbers"));
   const table = createNumbers(spec, context.data.examples, open, visibleSlice(spec, store));
-  const width = spec.matrix.columns * size.width;
-  const collapseControl = tensor && createCollapseControl(spec, tensor, scales, width, context);
-  const footer = h("div", { class: "figure-footer" }, ...(collapseControl?.elements ?? [legend(scales.matrix, statistics(spec.matrix).nonFinite, width)]), table.element);
+  const width = spec.slices ? Infinity : spec.matrix.columns * size.width;
+  const collapseControl = tensor && createCollapseControl(tensor, context);
+  const { nonFinite } = rangeStatistics(spec, false);
+  const footer = h("div", { class: "figure-footer" }, legend(scales.slices, nonFinite, width), collapseControl?.element, table.element);
   const element = h(
     "figure",
     { class: tensor ? "figure tensor" : "figure", "data-name": spec.name, tabindex: 0, role: "group", "aria-label": ariaLabel(spec, store.get("collapsed")) },
     caption(spec),
-    h("div", { class: "canvas-holder" }, rowLabels(spec, size), canvas.element),
+    h("div", { class: "canvas-holder" }, createExampleHeads(context, spec, size), rowLabels(spec, size), canvas.element),
     footer,
   );
   const select = (ref: CellRef): void => store.set({ cell: ref, example: exampleAt(spec, ref) ?? store.get("example") });
@@ -68,20 +71,22 @@ function createScales(spec: MatrixSpec, theme: Theme): Scales {
   return { matrix, slices: spec.slices ? createColorScale(spec.slices, spec.scale, theme) : matrix };
 }
 
-/** The button that collapses the slices into their mean, and the legend, which changes with the drawing. */
-function createCollapseControl(spec: MatrixSpec, tensor: TensorView, scales: Scales, width: number, { store, batch }: Context): { elements: HTMLElement[]; updateCollapsed: (animate: boolean) => void } {
-  const container = h("div", { class: "legend-holder" });
-  const toggle = button("", () => store.set({ collapsed: !store.get("collapsed") }), { class: "collapse-button" });
+function createSheets(spec: MatrixSpec, size: CellSize, scale: ColorScale, context: Context): TensorView {
+  const { weights, shares, isPlainMean } = context.batch();
+  return createTensorView(spec, size, scale, { head: (i) => createSheetHead(context, i), weights, shares: shares(), result: isPlainMean ? "mean" : "weighted sum" });
+}
+
+/** The button that collapses the sheets into their mean. */
+function createCollapseControl(tensor: TensorView, { store, batch }: Context): { element: HTMLElement; updateCollapsed: (animate: boolean) => void } {
+  const element = button("", () => store.set({ collapsed: !store.get("collapsed") }), { class: "collapse-button" });
   const result = batch().isPlainMean ? "mean" : "weighted sum";
-  const explain = (collapsed: boolean): void =>
-    container.replaceChildren(legend(collapsed ? scales.matrix : scales.slices, rangeStatistics(spec, collapsed).nonFinite, width));
   function updateCollapsed(animate: boolean): void {
     const collapsed = store.get("collapsed");
-    tensor.collapse(collapsed, animate, explain);
-    toggle.textContent = collapsed ? "Expand the slices" : `Collapse to the ${result}`;
+    tensor.collapse(collapsed, animate);
+    element.textContent = collapsed ? "Expand the slices" : `Collapse to the ${result}`;
   }
   updateCollapsed(false);
-  return { elements: [container, toggle], updateCollapsed };
+  return { element, updateCollapsed };
 }
 
 /** The slice of the selected example, or the one in front; null for the mean, and for a matrix. */
@@ -89,7 +94,7 @@ const visibleSlice = (spec: MatrixSpec, store: Store): number | null =>
   spec.slices && !store.get("collapsed") ? (store.get("example") ?? spec.frontSlice ?? 0) : null;
 
 /** The example that a cell belongs to: its column, or its slice. */
-const exampleAt = (spec: MatrixSpec, ref: CellRef): number | null => (spec.columnsAreExamples ? ref.column : (ref.slice ?? null));
+const exampleAt = (spec: MatrixSpec, ref: CellRef): number | null => (spec.columnsAreExamples ? ref.column : spec.rowsAreExamples ? ref.row : (ref.slice ?? null));
 
 function caption(spec: MatrixSpec): HTMLElement {
   return h(
@@ -180,7 +185,7 @@ function moveCursor(spec: MatrixSpec, cell: CellRef | null, example: number | nu
   const offset = MOVES[key] ?? (sliceOffset === undefined ? undefined : ([0, 0] as const));
   if (!offset) return null;
   const current = cell?.matrix === spec.name ? cell : null;
-  const start = current ?? { row: 0, column: spec.columnsAreExamples ? (example ?? 0) : 0 };
+  const start = current ?? { row: spec.rowsAreExamples ? (example ?? 0) : 0, column: spec.columnsAreExamples ? (example ?? 0) : 0 };
   const [down, right] = current ? offset : [0, 0];
   const row = clamp(start.row + down, spec.matrix.rows);
   const column = clamp(start.column + right, spec.matrix.columns);

@@ -19,6 +19,8 @@ export interface State {
   included: readonly boolean[];
   clip: number | null;
   collapsed: boolean;
+  /** Print numbers in cells that have room for them. */
+  numbers: boolean;
   theme: Theme;
 }
 

@@ -129,7 +129,7 @@ function autoplay(store: Store, steps: readonly AlgorithmStep[]): void {
 
 /** Elements that use these keys themselves. */
 const OWN_ARROWS = "input, select, textarea, .numbers, .scroller, .canvas-holder[tabindex], [contenteditable]";
-const OWN_SPACE = "button, input, select, textarea, summary, a, .numbers, .scroller, [contenteditable]";
+const OWN_SPACE = "button, input:not([type=range], [type=radio]), select, textarea, summary, a, .numbers, .scroller, [contenteditable]";
 
 function listenToKeys(store: Store, count: number): void {
   document.addEventListener("keydown", (event) => {

@@ -1,6 +1,7 @@
 /** The algorithm as a list of steps: each with its formula and its matrices. Pure. */
 
-import { maxDifference } from "./algebra";
+import { maxDifference, statistics } from "./algebra";
+import type { Matrix } from "./batch-data";
 import type { MatrixSpec } from "./matrix-spec";
 import * as specs from "./matrix-specs";
 import { formatNumber, pluralize, superscript } from "./format";
@@ -116,9 +117,10 @@ const collapseStep = (batch: BatchState, l: number): AlgorithmStep => ({
   tex: `\\begin{aligned}DW^{${l}}[:,:,i] &= dz_i\\, h_i^{\\top} \\\\ ${batch.isPlainMean ? meanTex(l) : weightsTex(l)}\\end{aligned}`,
   note: `Each example has a gradient of its own, one slice of the tensor: the outer product of its column of dZ and its column of H. ${batch.isPlainMean ? "The mean of the slices" : "The sum of the slices, each times its weight c,"} trains the network.`,
   equations: (s) => [
-    { items: [specs.specTensor(s, l), collapseSign(s), specs.specDW(s, l)], ...weightNote(s) },
+    { items: [specs.specTensor(s, l)], ...weightNote(s) },
+    { items: [zoomSign(s, l), specs.specDW(s, l)] },
     {
-      items: [specs.specDZ(s, l), TIMES, specs.specH(s, l - 1), transposeSign(s), specs.specProduct(s, l)],
+      items: [specs.specDZ(s, l), byWeights(s), specs.specHT(s, l - 1), ...divisionSign(s), EQUALS, specs.specProduct(s, l)],
       note: agreementNote(s, l),
     },
     { items: [specs.specBiasMatrix(s, l), collapseSign(s), specs.specDb(s, l)] },
@@ -132,11 +134,20 @@ const meanTex = (l: number): string =>
 const weightsTex = (l: number): string =>
   `dW^{${l}} &= dZ^{${l}} \\operatorname{diag}(c)\\, (H^{${l - 1}})^{\\top} \\\\ db^{${l}} &= \\textstyle\\sum_i c_i\\, dZ^{${l}}[:,i]`;
 
+/** From the sheets' colour scale to that of their mean, whose numbers are smaller. */
+function zoomSign(batch: BatchState, l: number): Item {
+  const largest = (matrices: readonly Matrix[]): number => Math.max(...matrices.map(statistics).map(({ min, max }) => Math.max(-min, max)));
+  const factor = largest(batch.perExampleGradients(l)) / largest([batch.dW(l)]);
+  const zoom = Number.isFinite(factor) ? `\\text{colours }\\times ${formatNumber(factor, 2)}` : "";
+  return sign(`\\xrightarrow{${zoom}}`, "the same numbers, on a colour scale of their own");
+}
+
 const collapseSign = (batch: BatchState): Item =>
   batch.isPlainMean ? sign("\\xrightarrow{\\text{mean}}", "their mean is") : sign("\\xrightarrow{\\sum c_i}", "their sum, each times its weight c, is");
 
-const transposeSign = (batch: BatchState): Item =>
-  batch.isPlainMean ? sign("{}^{\\top} / m =", "transposed, divided by m, equals") : sign("{}^{\\top}\\text{, by }c,\\; =", "transposed, each example times its weight c, equals");
+const byWeights = (batch: BatchState): Item => (batch.isPlainMean ? TIMES : sign("\\operatorname{diag}(c)", "each example times its weight c, times"));
+
+const divisionSign = (batch: BatchState): Item[] => (batch.isPlainMean ? [sign("/ m", "divided by m")] : []);
 
 const weightNote = (batch: BatchState): { note?: string } =>
   batch.isPlainMean ? {} : { note: "The weights c are in the table of examples below." };
