@@ -105,12 +105,12 @@ def test_epsilon_without_sampling_is_that_of_the_gaussian_mechanism(noise: float
 
 @pytest.mark.parametrize(
     ("half_square", "steps", "delta"),
-    # Two numbers of steps for each, and both δ with each.
+    # Each of both ends of each limit, and both δ with each number of steps.
     [
-        (half_square, steps, (1e-5, 1e-10)[(i + j + i // 4) % 2])
+        (half_square, steps, (1e-5, 1e-10)[(i + i // 4) % 2])
         for i, half_square in enumerate((300, 650, 700, 745, 3000, 1e5, 1e6, 8e6))
         for j, steps in enumerate((1, 30, 1000, 100_000))
-        if j in {i % 4, (i + 1) % 4}
+        if j == i % 4
     ],
 )
 def test_large_epsilon_is_that_of_the_gaussian_mechanism(
@@ -126,9 +126,7 @@ def test_large_epsilon_is_that_of_the_gaussian_mechanism(
 # ε from 100 to 15,000, where the Rényi bound is up to twice the exact value.
 LARGE_GRID = [
     SamplingRun(0.5, 0.628, 1000),
-    SamplingRun(0.5, 0.3, 1000),
     SamplingRun(0.5, 0.05, 100),
-    SamplingRun(0.1, 0.5, 3000),
     SamplingRun(0.1, 0.4, 20_000),
     SamplingRun(0.9, 1.0, 2000),
     SamplingRun(0.02, 0.25, 500),
