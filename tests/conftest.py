@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import sys
 from collections import Counter, defaultdict
+from functools import cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import hypothesis
 import pytest
+import skops.io._utils
+import typer
 
 from tests.browsers import chromium
 from tests.presets import train_four_by_default, train_one_by_default
@@ -42,8 +48,16 @@ for name, handler in {"SIGINT": signal.default_int_handler, "SIGHUP": lambda *_:
     if signal.getsignal(number := getattr(signal, name, signal.SIGINT)) is signal.SIG_IGN:
         signal.signal(number, handler)
 
+# What tests would do thousands of times, for nothing: wait until files would outlive a power cut; build the
+# commands before each call; and, when a model is stored, search all modules for that of a function and
+# indent the JSON, which Python does in its slow encoder.
+patch("os.fsync", lambda _: None).start()
+patch("typer.testing._get_command", cache(typer.main.get_command)).start()
+patch("skops.io._utils.whichmodule", cache(skops.io._utils.whichmodule)).start()
+patch("skops.io._persist.json", SimpleNamespace(dumps=lambda state, indent: json.dumps(state))).start()
+
 # The same examples on every machine and in every run; no deadline, so that busy machines do not fail.
-same_everywhere = hypothesis.settings(derandomize=True, deadline=None, max_examples=40)
+same_everywhere = hypothesis.settings(derandomize=True, deadline=None, max_examples=25)
 hypothesis.settings.register_profile("batchprop", same_everywhere)
 # The first few examples reach every branch that all of them reach.
 hypothesis.settings.register_profile("traced", same_everywhere, max_examples=8)

@@ -300,13 +300,8 @@ def test_promises_name_tests_that_exist() -> None:
     assert [each for each in promises if "::test_" not in each and "No test" not in each] == []
 
 
-# The document that tells of the report; its figures take most of a small training.
-WITH_FIGURES = {"own-table.md"}
-
-
 @pytest.mark.parametrize("document", DOCUMENTS, ids=shown)
 def test_documents_run(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if document.name not in WITH_FIGURES:
-        skip_figures(monkeypatch)
+    skip_figures(monkeypatch)  # they take most of a small training, and have tests of their own
     with chdir(tmp_path):  # what one block writes, the next may read
         run_document(document)

@@ -156,7 +156,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("name", ["typer", "pandas", "matplotlib.figure"])
+@pytest.mark.parametrize("name", ["typer", "matplotlib.figure"])
 def test_ctrl_c_during_imports_prints_one_line(folder, name):
     done = process("train", *QUICK, cwd=folder, start=IMPORTING.replace("{name}", name))
     assert done.returncode == 130

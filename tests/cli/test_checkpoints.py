@@ -24,7 +24,7 @@ from tests.estimators.test_checkpoints import DiedError, dying_after
 # The small memory of these tests opens few partitions, and the fit warns about it.
 pytestmark = pytest.mark.filterwarnings("ignore:.*are read at a time:UserWarning")
 
-QUICK = ("--epochs", "6", "--hidden", "8", "--checkpoint-every", "0s")
+QUICK = ("--epochs", "4", "--hidden", "8", "--checkpoint-every", "0s")
 KEPT = "m.checkpoints"
 
 

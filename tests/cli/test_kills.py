@@ -22,7 +22,7 @@ from tests.presets import AS_DEFAULT
 
 KILLS = os.environ.get("BATCHPROP_KILLS", "")
 ALL = KILLS != ""
-COUNT = int(KILLS) if KILLS.isdigit() else 0 if ALL else 5
+COUNT = int(KILLS) if KILLS.isdigit() else 0 if ALL else 3
 PART = [int(number) for number in KILLS.split("/")] if "/" in KILLS else [1, 1]
 ENGINES = ("numpy", "jax") if ALL else ("numpy",)
 

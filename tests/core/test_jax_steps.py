@@ -75,10 +75,16 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> J
     return JaxEngine(**settings)
 
 
+SOME_WAYS = pytest.mark.parametrize(
+    "engine", ["one feed", "microbatches, in place", "on the device, microbatches, in place"], indirect=True
+)
+
+
 def in_turn(values: Iterable[Any], n_ways: int = 2) -> list[Any]:
     """Each value with some of the ways, and every way with some value.
 
-    A program is compiled for each pair, but what is trained knows nothing of how it is fed.
+    A program is compiled for each pair, but what is trained knows nothing of how it is fed: one way each where
+    batches are ordinary ones.
     """
     ways = cycle(WAYS)
     return [
@@ -117,7 +123,7 @@ def check_same_training(
         ours, theirs = mine.state, numpys.state
 
 
-@ways_with("name", OPTIMIZERS)
+@ways_with("name", OPTIMIZERS, n_ways=1)
 def test_every_optimiser_matches_numpy(engine: JaxEngine, name: str) -> None:
     check_same_training(engine, OPTIMIZERS[name]())
 
@@ -130,7 +136,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 }
 
 
-@ways_with("name", OBJECTIVES)
+@ways_with("name", OBJECTIVES, n_ways=1)
 def test_every_objective_matches_numpy(engine: JaxEngine, name: str) -> None:
     check_same_training(engine, table=TABLE._replace(weights=WEIGHTS), **OBJECTIVES[name])
 
@@ -143,7 +149,7 @@ PLANS: dict[str, Schedule] = {
 }
 
 
-@ways_with("plan", PLANS)
+@ways_with("plan", PLANS, n_ways=1)
 def test_each_batch_uses_its_own_learning_rate(engine: JaxEngine, plan: str) -> None:
     check_same_training(engine, optimizers.momentum(), schedule=PLANS[plan])
 
@@ -188,13 +194,14 @@ def test_weighted_batches_of_every_size_match_numpy(engine: JaxEngine, kind: str
     check_same_training(engine, epochs=EPOCHS[kind], alpha=0.3, table=TABLE._replace(weights=WEIGHTS))
 
 
+@SOME_WAYS
 def test_batches_of_zero_weight_match_numpy(engine: JaxEngine) -> None:
     weights = np.where(np.arange(N) < 20, 0.0, WEIGHTS)
     epochs = [[np.arange(8), np.arange(16, 24), np.arange(8, 16), np.arange(20, 30)]]
     check_same_training(engine, table=TABLE._replace(weights=weights), epochs=epochs, alpha=1.0)
 
 
-@ways_with("given", product([sparse.csr_array, sparse.csr_matrix], [None, WEIGHTS]))
+@ways_with("given", product([sparse.csr_array, sparse.csr_matrix], [None, WEIGHTS]), n_ways=1)
 def test_sparse_rows_match_numpy(engine: JaxEngine, given: tuple[Any, Any]) -> None:
     (kind, weights), thin = given, np.where(X > 0.3, X, 0.0)
     check_same_training(engine, table=Dataset(kind(thin), Y, weights))
@@ -239,7 +246,7 @@ def records(engine: Engine, table: Dataset, rate: float, dtype: str = "float32")
     return train(recipe, init_state(recipe), table, minibatches(N, 7), schedules.constant(rate), engine)
 
 
-@ways_with("rate", [3.0, 50.0, 1e6, 1e30])
+@ways_with("rate", [3.0, 50.0, 1e6, 1e30], n_ways=1)
 def test_divergence_error_names_the_same_batch_as_numpy(engine: JaxEngine, rate: float) -> None:
     errors = []
     for one in (engine, NumpyEngine()):
@@ -250,6 +257,7 @@ def test_divergence_error_names_the_same_batch_as_numpy(engine: JaxEngine, rate:
     assert errors[0] == errors[1]
 
 
+@SOME_WAYS
 def test_nan_in_the_table_is_reported_with_its_batch(engine: JaxEngine) -> None:
     bad = X.copy()
     bad[16] = np.nan
@@ -257,6 +265,7 @@ def test_nan_in_the_table_is_reported_with_its_batch(engine: JaxEngine) -> None:
         next(records(engine, TABLE._replace(X=bad), 0.01))
 
 
+@SOME_WAYS
 def test_weights_that_overflow_in_the_last_step_are_an_error(engine: JaxEngine) -> None:
     net = Network.create([3, 1], head="squared_error", random_state=0)
     recipe = TrainConfig(net, optimizers.sgd(), Objective())
@@ -276,6 +285,7 @@ def test_excluded_rows_may_be_infinite(where: str) -> None:
     check_same_training(JaxEngine(), table=Dataset(bad, Y, weights), epochs=epochs)
 
 
+@SOME_WAYS
 def test_float32_matches_numpy(engine: JaxEngine) -> None:
     recipe = TrainConfig(
         NET.replace_layers(in_dtype(NET.layers, "float32")),

@@ -17,7 +17,7 @@ from batchprop.estimators import fit as fit_module
 from batchprop.estimators.checkpoints import Checkpoints
 from tests.estimators.tables import table
 
-KILLS = 15
+KILLS = 8
 
 
 def train(folder: Path | None) -> str:

@@ -28,7 +28,7 @@ PLAIN_NAMES = ["a", "b b", "é", "[red]", "x" * 300, "id", "日本", "{y}", "=1+
 
 # Without shrinking, which takes minutes: failing tables are already small.
 few = settings(
-    max_examples=25, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=15, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
 
 
@@ -108,7 +108,7 @@ def test_any_table_has_a_report(place, table):
     assert done.exit_code == 0 or any(refusal in done.stderr for refusal in refusals)
 
 
-@settings(few, max_examples=7)
+@settings(few, max_examples=5)
 @given(table=tables(kinds=SAYABLE, names=PLAIN_NAMES, bad_targets=False))
 def test_csv_and_parquet_give_the_same_predictions(place, without_pictures, table):
     folder = place()
@@ -227,11 +227,10 @@ def wide_csv(columns):
     # Each test makes its own content: here, every process would make all of them during collection.
     [
         ("wide.csv", wide_csv, MILLION, "has 1,000,000 columns, and a table may have 100,000"),
-        ("wide.parquet", wide_parquet, MILLION, "has more than 200,000 columns or row groups"),
         ("wide.parquet", wide_parquet, 990_000, "has more than 200,000 columns or row groups"),
         ("wide.parquet", wide_parquet, 100_001, "has 100,001 columns, and a table may have 100,000"),
     ],
-    ids=["csv", "parquet", "parquet, nearly", "parquet, just"],
+    ids=["csv", "parquet", "parquet, just"],
 )
 def test_million_columns_are_refused_with_a_reason(folder, name, make, columns, reason):
     path = write_file(folder / name, make(columns))

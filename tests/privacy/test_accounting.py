@@ -6,7 +6,8 @@ import logging
 import math
 import subprocess
 import sys
-from itertools import permutations, product
+from functools import cache
+from itertools import product
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -24,12 +25,9 @@ DELTA = 1e-5
 ACCOUNTANTS: tuple[Accountant, ...] = ("pld", "rdp")
 # ε from 0.0004 to 117.
 GRID = [SamplingRun(*kind) for kind in product((0.001, 0.01, 0.1), (0.7, 1.1, 4.0), (1, 100, 3000))]
-# Every two of rate, noise and steps, and the corners: a distribution of the loss takes long.
-PLD_GRID = [
-    GRID[9 * i + 3 * j + k]
-    for i, j, k in product(range(3), repeat=3)
-    if (i + j + k) % 3 == 1 or 1 not in {i, j, k}
-]
+# Every two of rate, noise and steps, and the smallest and the largest of all: each takes long.
+PAIRS = [GRID[9 * i + 3 * j + k] for i, j, k in product(range(3), repeat=3) if (i + j + k) % 3 == 1]
+PAIRS += [GRID[0], GRID[-1]]
 NOISES = st.floats(0.6, 20)
 RATES = st.floats(1e-4, 0.5)
 STEPS = st.integers(1, 5000)
@@ -46,25 +44,31 @@ OPACUS = [
 ]
 
 
+@cache
+def compute(run: SamplingRun, delta: float, accountant: Accountant = "pld") -> float:
+    """ε of one run, which several tests look at."""
+    return compute_epsilon([run], delta, accountant)
+
+
 def reach(run: SamplingRun, delta: float = DELTA) -> float:
     """The range of the numerical oracle: twice the Rényi bound, and the loss at nine deviations."""
     furthest = float(oracle.loss(run, 1 + 9 * run.noise_multiplier))
-    return 2 * compute_epsilon([run], delta, "rdp") + furthest
+    return 2 * compute(run, delta, "rdp") + furthest
 
 
-@pytest.mark.parametrize("run", PLD_GRID, ids=str)
+@pytest.mark.parametrize("run", PAIRS, ids=str)
 def test_pld_is_the_numerical_epsilon_from_above_and_no_more_than_renyis(run: SamplingRun) -> None:
-    wanted, result = oracle.numerical_epsilon([run], DELTA, reach=reach(run)), compute_epsilon([run], DELTA)
+    wanted, result = oracle.numerical_epsilon([run], DELTA, reach=reach(run)), compute(run, DELTA)
     # The oracle estimates to about 1e-5; ours is an upper bound at most 0.1% off by design.
     assert wanted * (1 - 2e-5) - 1e-6 <= result <= wanted * (1 + 1e-3) + 1e-6
-    assert result <= compute_epsilon([run], DELTA, "rdp")
+    assert result <= compute(run, DELTA, "rdp")
 
 
-@pytest.mark.parametrize("run", GRID, ids=str)
+@pytest.mark.parametrize("run", PAIRS, ids=str)
 def test_rdp_is_a_tight_upper_bound_of_our_renyi_bound(run: SamplingRun) -> None:
     divergence = run.steps * oracle.divergence_by_quadrature(run)
     wanted = oracle.renyi_epsilon(divergence, oracle.ORDERS, DELTA)
-    result = compute_epsilon([run], DELTA, "rdp")
+    result = compute(run, DELTA, "rdp")
     assert result >= wanted * (1 - 1e-9)
     # Beyond this, the best order is below 2, where dp-accounting's series may fail and omits the order.
     assert result <= wanted * (1.002 if wanted < 30 else 1.5)
@@ -75,11 +79,11 @@ def test_rdp_is_at_most_the_closed_form_at_integer_orders(run: SamplingRun) -> N
     divergence = run.steps * oracle.sampled_gaussian_divergence(run)
     # Ours uses these orders, others in between, and larger ones.
     whole = oracle.renyi_epsilon(divergence, oracle.WHOLE, DELTA)
-    assert compute_epsilon([run], DELTA, "rdp") <= whole * (1 + 1e-9)
+    assert compute(run, DELTA, "rdp") <= whole * (1 + 1e-9)
 
 
 def test_oracles_agree() -> None:
-    for run in GRID:
+    for run in PAIRS:
         closed = oracle.sampled_gaussian_divergence(run)
         assert closed == pytest.approx(
             oracle.divergence_by_quadrature(run, oracle.WHOLE), rel=1e-8, abs=1e-13
@@ -89,8 +93,9 @@ def test_oracles_agree() -> None:
     assert oracle.numerical_epsilon([every_step], DELTA, reach=20) == pytest.approx(exact, rel=1e-5)
 
 
-@pytest.mark.parametrize("steps", [1, 100, 2000])
-@pytest.mark.parametrize("noise", [0.7, 1.1, 4.0, 50.0])
+@pytest.mark.parametrize(
+    ("noise", "steps"), [(0.7, 1), (0.7, 2000), (1.1, 100), (4.0, 1), (4.0, 2000), (50.0, 100)]
+)
 def test_epsilon_without_sampling_is_that_of_the_gaussian_mechanism(noise: float, steps: int) -> None:
     exact = oracle.gaussian_epsilon(math.sqrt(steps) / noise, DELTA)
     pld, rdp = (compute_epsilon([SamplingRun(1.0, noise, steps)], DELTA, kind) for kind in ACCOUNTANTS)
@@ -100,11 +105,12 @@ def test_epsilon_without_sampling_is_that_of_the_gaussian_mechanism(noise: float
 
 @pytest.mark.parametrize(
     ("half_square", "steps", "delta"),
-    # Every two of them.
+    # Each of both ends of each limit, and both δ with each number of steps.
     [
-        (half_square, steps, (1e-5, 1e-10)[(i + j) % 2])
+        (half_square, steps, (1e-5, 1e-10)[(i + i // 4) % 2])
         for i, half_square in enumerate((300, 650, 700, 745, 3000, 1e5, 1e6, 8e6))
         for j, steps in enumerate((1, 30, 1000, 100_000))
+        if j == i % 4
     ],
 )
 def test_large_epsilon_is_that_of_the_gaussian_mechanism(
@@ -120,9 +126,7 @@ def test_large_epsilon_is_that_of_the_gaussian_mechanism(
 # ε from 100 to 15,000, where the Rényi bound is up to twice the exact value.
 LARGE_GRID = [
     SamplingRun(0.5, 0.628, 1000),
-    SamplingRun(0.5, 0.3, 1000),
     SamplingRun(0.5, 0.05, 100),
-    SamplingRun(0.1, 0.5, 3000),
     SamplingRun(0.1, 0.4, 20_000),
     SamplingRun(0.9, 1.0, 2000),
     SamplingRun(0.02, 0.25, 500),
@@ -134,14 +138,14 @@ LARGE_GRID = [
 )
 def test_large_epsilon_is_the_numerical_one_from_above(run: SamplingRun, delta: float) -> None:
     wanted = oracle.numerical_epsilon([run], delta, reach=reach(run, delta), bins=2**19)
-    result = compute_epsilon([run], delta)
+    result = compute(run, delta)
     assert wanted * (1 - 1e-4) <= result <= wanted * (1 + 1e-3)
-    assert result < compute_epsilon([run], delta, "rdp")
+    assert result < compute(run, delta, "rdp")
 
 
 def test_large_epsilon_falls_with_noise_and_rises_with_rate_and_steps() -> None:
     def along(runs: list[SamplingRun]) -> list[float]:
-        return [compute_epsilon([run], DELTA) for run in runs]
+        return [compute(run, DELTA) for run in runs]
 
     # Both sides of every limit of the accounting: from ε = 20 to beyond the largest that "pld" computes.
     by_noise = along([SamplingRun(0.5, 16.0 * 0.12**i, 1000) for i in range(6)])
@@ -165,8 +169,9 @@ def test_pld_is_never_above_rdp() -> None:
         assert compute_epsilon(runs, delta) <= compute_epsilon(runs, delta, "rdp")
 
 
-@pytest.mark.parametrize("delta", [1e-5, 1e-8, 1e-10])
-@pytest.mark.parametrize("steps", [10**4, 10**6, 10**7])
+@pytest.mark.parametrize(
+    ("steps", "delta"), [(10**4, 1e-5), (10**4, 1e-10), (10**6, 1e-8), (10**6, 1e-10), (10**7, 1e-10)]
+)
 def test_epsilon_over_many_steps_is_within_its_error_bound(steps: int, delta: float) -> None:
     # One transform to the power of a million steps was 0.6% below the exact value at δ = 1e-10.
     run = SamplingRun(1.0, math.sqrt(steps) / 0.8, steps)
@@ -196,7 +201,8 @@ def test_composition_of_different_runs_matches_the_numerical_oracle() -> None:
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)
 def test_epsilon_does_not_depend_on_order_or_splitting_of_runs(accountant: Accountant) -> None:
     runs = [SamplingRun(0.01, 1.0, 300), SamplingRun(0.02, 2.0, 100), SamplingRun(0.01, 1.0, 200)]
-    every = {compute_epsilon(order, DELTA, accountant) for order in permutations(runs)}
+    orders = (runs, runs[::-1], [runs[1], runs[0], runs[2]])
+    every = {compute_epsilon(order, DELTA, accountant) for order in orders}
     together = compute_epsilon([SamplingRun(0.01, 1.0, 500), SamplingRun(0.02, 2.0, 100)], DELTA, accountant)
     assert every == {together}
 
@@ -223,12 +229,12 @@ def test_renyi_epsilon_falls_with_noise_and_rises_with_rate_and_steps(
 
 def test_pld_epsilon_falls_with_noise_and_rises_with_rate_and_steps() -> None:
     def along(runs: list[SamplingRun]) -> list[float]:
-        return [compute_epsilon([run], DELTA) for run in runs]
+        return [compute(run, DELTA) for run in runs]
 
     # The grid of the losses changes along the way, by 0.1% at most: steps of 10%.
-    by_noise = along([SamplingRun(0.1, 4.0 * 1.1**i, 1500) for i in range(5)])
-    by_rate = along([SamplingRun(0.1 * 1.1**i, 4.0, 1500) for i in range(5)])
-    by_steps = along([SamplingRun(0.1, 4.0, int(1500 * 1.2**i)) for i in range(5)])
+    by_noise = along([SamplingRun(0.1, 4.0 * 1.1**i, 1500) for i in range(4)])
+    by_rate = along([SamplingRun(0.1 * 1.1**i, 4.0, 1500) for i in range(4)])
+    by_steps = along([SamplingRun(0.1, 4.0, int(1500 * 1.2**i)) for i in range(4)])
     assert by_noise == sorted(by_noise, reverse=True)
     assert by_rate == sorted(by_rate)
     assert by_steps == sorted(by_steps)

@@ -41,7 +41,6 @@ def test_audit_of_private_training_stays_below_its_epsilon(engine: str) -> None:
     assert shown <= claimed
 
 
-@pytest.mark.parametrize("engine", ["numpy", "jax"])
-def test_audit_of_training_without_noise_exceeds_its_epsilon(engine: str) -> None:
-    _, shown = train_and_audit(Privacy(noise_multiplier=0, delta=DELTA, max_norm=1e6), engine)
+def test_audit_of_training_without_noise_exceeds_its_epsilon() -> None:
+    _, shown = train_and_audit(Privacy(noise_multiplier=0, delta=DELTA, max_norm=1e6), "numpy")
     assert shown > 2

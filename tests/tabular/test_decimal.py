@@ -276,6 +276,7 @@ def test_a_single_number_with_a_point_is_not_noted(where, parts, tmp_path):
     assert columns["x"].reading == ""
 
 
+@pytest.mark.pictures
 @PARTS
 def test_the_note_on_points_is_in_settings_and_report(parts, tmp_path, monkeypatch):
     monkeypatch.setattr("batchprop.tabular.training_input.is_large", lambda *_: parts)

@@ -7,6 +7,7 @@ never by the code that they test: if one differs, ask first which of the two is 
 
 import json
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -49,6 +50,7 @@ def options_of(expected):
     return make_options(digits=False, saves=False, target="y", **expected.get("options", {}))
 
 
+@cache
 def read_in_memory(name):
     """Return the columns, their values and the target, as `train_table` reads a table that fits in memory."""
     table = load_training_table((file_of(name),), options_of(EXPECTED[name]))
@@ -56,6 +58,7 @@ def read_in_memory(name):
     return table.columns, caster.transform(table.frame), table.target.task, table.target.values.tolist()
 
 
+@cache
 def read_in_parts(name):
     """Return the columns, their values and the task, as `train_table` reads a table larger than memory."""
     paths, options = expand_paths(file_of(name)), options_of(EXPECTED[name])

@@ -85,7 +85,7 @@ def streamed(path, *, from_text):
 
 
 @pytest.mark.parametrize("kind", SPELLINGS)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(data=st.data())
 def test_label_of_a_csv_file_is_spelled_as_there(kind, data, tmp_path_factory):
     words = drawn(data, SPELLINGS[kind])
@@ -107,7 +107,7 @@ def test_label_of_a_csv_file_is_spelled_as_there(kind, data, tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=str)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(data=st.data())
 def test_label_of_a_typed_column_keeps_its_type(kind, data, tmp_path_factory):
     column = pa.array(drawn(data, TYPES[kind]), kind)

@@ -99,6 +99,7 @@ def test_preset_sets_what_is_not_given():
         make_options(target="y", preset="great")
 
 
+@pytest.mark.pictures
 def test_saved_networks_are_loaded_and_named(tmp_path):
     model = train_table(flowers(), target="species", **QUICK)
     model.save(tmp_path / "m")
@@ -190,6 +191,7 @@ def test_what_records_or_streams_trains_one_network_and_says_so(tmp_path):
         train_table(tmp_path / "t.csv", target="species", memory="1MiB", members=2)
 
 
+@pytest.mark.pictures
 def test_interrupted_training_keeps_the_networks_so_far():
     whole = train_table(flowers(), target="species", **QUICK)
     stopped = train_table(flowers(), target="species", observer=Notes((2, 2)), **QUICK)

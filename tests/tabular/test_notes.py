@@ -53,6 +53,7 @@ def test_pooled_words_and_the_reading_of_the_target_are_told(where, tmp_path, mo
     assert info["target"]["reading"].startswith("',' between thousands")
 
 
+@pytest.mark.pictures
 def test_the_command_and_the_report_tell_them_too(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     homes().to_csv("t.csv", index=False)

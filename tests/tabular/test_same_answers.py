@@ -182,7 +182,7 @@ def sources(table, folder, seed):
 
 OPTIONS = TrainOptions(target="y")
 QUIET = settings(
-    max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
+    max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
 )
 
 
@@ -221,7 +221,7 @@ def test_every_source_gives_the_same_matrix_and_labels(table, seed, tmp_path):
     assert wanted[2] == labels()
 
 
-@settings(QUIET, max_examples=4)
+@settings(QUIET, max_examples=2)
 @given(table=TABLES, seed=st.integers(0, 999))
 def test_every_source_gives_the_same_answers(table, seed, tmp_path):
     made = dict(sources(table, tmp_path, seed))

@@ -103,7 +103,17 @@ SOURCES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", SOURCES)
+# A pipe is first copied into a file, and then read as one: one way each.
+@pytest.mark.parametrize(
+    ("name", "either_way"),
+    [
+        (name, way)
+        for number, name in enumerate(SOURCES)
+        for place, way in enumerate(("in memory", "in parts"))
+        if "piped" not in name or place == number % 2
+    ],
+    indirect=["either_way"],
+)
 def test_every_source_gives_the_model_and_the_predictions_of_its_rows_as_a_file(
     folder, either_way, monkeypatch, name
 ):

@@ -80,6 +80,7 @@ def test_row_whose_outputs_overflow_is_named(model, tmp_path, proba, memory):
     assert len(predict_frame(pipeline, frame.drop(75), proba=proba)) == 149
 
 
+@pytest.mark.pictures
 @pytest.mark.parametrize("balanced", [False, True])
 def test_network_that_answers_one_class_only_is_remarked_on(balanced):
     rng = np.random.default_rng(0)
@@ -109,6 +110,7 @@ def test_predictions_match_the_pipeline(model):
     assert model.pipeline.score(frame, frame["species"]) == right
 
 
+@pytest.mark.pictures
 def test_loaded_model_has_the_same_evaluation_and_predictions(model, tmp_path):
     model.save(tmp_path / "m")
     again = load_model(tmp_path / "m")
@@ -350,6 +352,7 @@ def test_simplest_guess_heeds_the_weights(task, source, tmp_path):
     assert baseline["mean absolute error"] == pytest.approx(wanted, rel=1e-9)
 
 
+@pytest.mark.pictures
 def test_training_that_diverges_after_an_epoch_keeps_its_best_weights_and_says_so(tmp_path):
     frame = weighted_table("regression", 300)
     options: dict[str, Any] = {"solver": "sgd", "batch_size": "full", "learning_rate": 1e4}

@@ -2,7 +2,7 @@
 
 import platform
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ def _plain(labels: npt.NDArray[Any]) -> list[Any]:
 
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "skops")
+# What is installed does not change under a process, and to read it takes as long as a short fit.
+_version = cache(version)
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ class TrainingResult:
         """The versions of Python and of the libraries that were used."""
         names = (*_LIBRARIES, "jax") if self.engine == "jax" else _LIBRARIES
         ours = {"batchprop": __version__, "python": platform.python_version()}
-        return ours | {name: version(name) for name in names}
+        return ours | {name: _version(name) for name in names}
 
     def info(self) -> dict[str, Any]:
         """Return the content of settings.json."""
