@@ -346,7 +346,7 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
 
     Source:
         Piecewise-linear features: arXiv 2203.05556. Robust scaling and smooth clipping: arXiv 2407.04491.
-        Temperature: arXiv 1706.04599.
+        Temperature: arXiv 1706.04599. Mean targets of words: Micci-Barreca, SIGKDD Explorations 3, 2001.
 
     Example:
         >>> table = pd.DataFrame(
