@@ -1,10 +1,10 @@
-"""The target's means of words of many levels: against scikit-learn's, and of no use on noise."""
+"""The target's means of words of many levels: against SciPy's analysis of variance, and of no use on noise."""
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.base import clone
-from sklearn.preprocessing import TargetEncoder
 
 import batchprop as bp
 from batchprop.errors import UnseenValueWarning
@@ -12,6 +12,7 @@ from batchprop.export import to_onnx
 from batchprop.tabular import load_model, train_table
 from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.importance import source_columns
+from batchprop.tabular.level_means import LevelMeans
 from batchprop.tabular.pooling import describe_pooling
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.transformers import make_preprocessor
@@ -38,13 +39,45 @@ def fitted(request):
     return table, y, steps, steps.fit_transform(table, y)
 
 
-def test_means_are_those_of_scikit_learn_and_unknown_words_have_that_of_all_rows(fitted):
+def test_means_are_those_of_the_analysis_of_variance_and_unknown_words_have_that_of_all_rows(fitted):
     table, y, steps, _ = fitted
     means = steps["features"].named_transformers_["means"][0]
-    kind = {None: "continuous", 2: "binary", 3: "multiclass"}[means.n_classes]
-    words = pd.DataFrame({"shop": [*table["shop"].unique(), "never seen"]})
-    expected = TargetEncoder(target_type=kind).fit(table[["shop"]], y).transform(words)
-    np.testing.assert_allclose(means.transform(words), expected, atol=1e-12)
+    targets = [y] if means.n_classes is None else [y == k for k in range(means.n_classes)]
+    targets = targets[1:] if means.n_classes == 2 else targets
+    words = [*table["shop"].unique(), "never seen"]
+    expected = np.column_stack([by_hand(table["shop"], t.astype(float), words) for t in targets])
+    np.testing.assert_allclose(means.transform(pd.DataFrame({"shop": words})), expected, atol=1e-12)
+
+
+def by_hand(shop, y, words):
+    """Return the shrunk means of words from the F statistic of SciPy and the normal posterior."""
+    groups = {name: y[(shop == name).to_numpy()] for name in shop.unique()}
+    within = sum(((of - of.mean()) ** 2).sum() for of in groups.values()) / (len(y) - len(groups))
+    between = stats.f_oneway(*groups.values()).statistic * within
+    n_0 = (len(y) - sum(len(of) ** 2 for of in groups.values()) / len(y)) / (len(groups) - 1)
+    tau = max(between - within, 0) / n_0
+    answers = []
+    for word in words:
+        of = groups.get(word, np.empty(0))
+        # The mean of the normal posterior: of precision n/σ² for the rows, and 1/τ² for all levels.
+        weight = len(of) / within / (len(of) / within + 1 / tau) if tau else 0.0
+        answers.append(y.mean() + (weight * (of.mean() - y.mean()) if len(of) else 0.0))
+    return np.array(answers)
+
+
+def test_two_variances_are_those_that_levels_were_drawn_with():
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 3000, 20_000)
+    levels = rng.normal(scale=0.5, size=3000)
+    y = (levels[codes] + rng.normal(scale=2, size=20_000))[:, None]
+    means = LevelMeans().fit(pd.DataFrame({"word": codes.astype(str)}), y[:, 0])
+    # The best weight of a mean, known here, leaves the least error of the levels.
+    truth = levels[means.categories_[0].astype(int)]
+    counts = np.bincount(codes, minlength=3000)[means.categories_[0].astype(int)]
+    plain = pd.Series(y[:, 0]).groupby(codes.astype(str)).mean()[list(means.categories_[0])].to_numpy()
+    best = counts * 0.25 / (counts * 0.25 + 4) * plain
+    error, least = (np.mean((each - truth) ** 2) for each in (means.means_[0][:, 0], best))
+    assert error < 1.02 * least
 
 
 def test_training_rows_never_see_their_own_target(fitted):

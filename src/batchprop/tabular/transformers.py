@@ -92,9 +92,9 @@ def make_preprocessor(
         missing: the words that mean "missing"; None for the usual ones.
         decimal: the sign before the decimals of numbers in text, "." or ","; None for either.
         n_bins: the most bins of a number; 0 for none. A short or wide table has fewer, a long one none.
-        level_means: the columns of text whose words also become the target's mean in the rows that hold them
-            (`LevelMeans`), encoded as a number. The pipeline is then fitted to a target, and its
-            ``fit_transform`` differs from ``transform``: it is cross-fitted.
+        level_means: the columns of text whose words become the target's mean in the rows that hold them
+            (`LevelMeans`), encoded as a number, and are not one-hot. The pipeline is then fitted to a target,
+            and its ``fit_transform`` differs from ``transform``: it is cross-fitted.
         n_classes: the number of classes of that target; None for numbers.
 
     Raises:
@@ -107,6 +107,7 @@ def make_preprocessor(
         raise DataError("no column is left to predict from: add columns whose values differ")
     kinds = {kind: [name for name in used if used[name] == kind] for kind in used.values()}
     text = kinds.get("category", []) + kinds.get("boolean", [])
+    text = [name for name in text if name not in level_means]
     numbers, dates = kinds.get("number", []), kinds.get("date", [])
     n_bins = count_bins(n_bins, rows, len(numbers) + len(DateParts.PARTS) * len(dates) + len(level_means))
     parts = [
