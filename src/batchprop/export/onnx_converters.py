@@ -32,6 +32,7 @@ from batchprop.export.onnx_transformers import (
     write_column_caster,
     write_date_parts,
     write_imputer,
+    write_level_means,
     write_one_hot,
     write_piecewise_linear,
     write_smooth_clip,
@@ -191,6 +192,11 @@ CONVERTERS: dict[str, Converter] = {
         _accept,
         lambda step, _: [("variable", np.float64, 6 * len(step.first_))],
         lambda graph, operator, _: write_date_parts(graph, operator),
+    ),
+    "batchprop LevelMeans": Converter(
+        _accept,
+        lambda step, _: [("variable", np.float64, len(step.means_) * len(step.prior_))],
+        lambda graph, operator, _: write_level_means(graph, operator),
     ),
     "batchprop PiecewiseLinear": Converter(
         _accept,

@@ -193,6 +193,18 @@ def write_one_hot(graph: Graph, operator: Any) -> None:
     graph.output(concat_columns(graph, parts), operator.outputs[0])
 
 
+def write_level_means(graph: Graph, operator: Any) -> None:
+    """Write ``LevelMeans`` of text: the mean of each word, and that of all rows for an unknown one."""
+    columns = [column for variable in operator.inputs for column in _columns(graph, variable)]
+    step = operator.raw_operator
+    parts = []
+    for x, words, means in zip(columns, step.categories_, step.means_, strict=True):
+        place = graph.lookup(x, {word: place for place, word in enumerate(words)}, len(words))
+        table = graph.constant(np.vstack([means, step.prior_]), np.float64)
+        parts.append(graph("Gather", table, graph("Reshape", place, graph.constant([-1], np.int64))))
+    graph.output(concat_columns(graph, parts), operator.outputs[0])
+
+
 def check_one_hot(encoder: Any) -> None:
     """Refuse a ``OneHotEncoder`` of other values than text, with dropped categories, or without unknowns."""
     is_text = all(_is_text(words) for words in encoder.categories_)

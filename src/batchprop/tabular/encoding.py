@@ -13,6 +13,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from batchprop.tabular.level_means import LevelMeans
 from batchprop.tabular.piecewise import place_in_bins
 from batchprop.tabular.transformers import DateParts, NumberSteps, date_parts, squash
 
@@ -61,7 +62,9 @@ class QuickEncoder(Pipeline):
 
 
 def _numbers(part: Pipeline, columns: pd.DataFrame, names: Sequence[str]) -> Iterable[Floats]:
-    """Yield the numbers (n,) of each column, or those of each part of each date."""
+    """Yield the numbers (n,) of each column, those of each part of each date, or the means of each word."""
+    if isinstance(part[0], LevelMeans):
+        return _level_means(part[0], columns[names])
     if not isinstance(part[0], DateParts):
         return (columns[name].to_numpy() for name in names)
     return (
@@ -69,6 +72,24 @@ def _numbers(part: Pipeline, columns: pd.DataFrame, names: Sequence[str]) -> Ite
         for name, first in zip(names, part[0].first_, strict=True)
         for numbers in date_parts(columns[name], first)
     )
+
+
+def _level_means(means: LevelMeans, columns: pd.DataFrame) -> Iterable[Floats]:
+    """Yield the means (n,) of each column, of many classes several: each distinct word is looked up once."""
+    factorized, distinct = _distinct_words(columns)
+    of_words = means.transform(distinct)
+    width = of_words.shape[1] // len(factorized)
+    for i, codes in enumerate(factorized):
+        for j in range(width):
+            yield of_words[codes, i * width + j]
+
+
+def _distinct_words(columns: pd.DataFrame) -> tuple[list[npt.NDArray[np.integer[Any]]], pd.DataFrame]:
+    """Return the place of each word (n,) of each column in a table of the distinct ones (d, c)."""
+    factorized = [factorize_words(columns[name]) for name in columns]
+    d = max(len(words) for _, words in factorized)
+    distinct = {name: np.resize(words, d) for name, (_, words) in zip(columns, factorized, strict=True)}
+    return [codes for codes, _ in factorized], pd.DataFrame(distinct)
 
 
 def _encode_numbers(part: Pipeline, columns: Iterable[Floats], encoded: Features) -> None:
@@ -106,16 +127,14 @@ def factorize_words(column: "pd.Series[Any]") -> tuple[npt.NDArray[np.integer[An
 
 def _encode_words(encoder: OneHotEncoder, columns: pd.DataFrame, encoded: Features) -> None:
     """Fill in words (c, n): each distinct one is encoded once, beside one of each other column."""
-    factorized = [factorize_words(columns[name]) for name in columns]
-    d = max(len(words) for _, words in factorized)
-    distinct = {name: np.resize(words, d) for name, (_, words) in zip(columns, factorized, strict=True)}
-    of_words, rows, start = encoder.transform(pd.DataFrame(distinct)), np.arange(len(columns)), 0
+    factorized, distinct = _distinct_words(columns)
+    of_words, rows, start = encoder.transform(distinct), np.arange(len(columns)), 0
     encoded[:] = 0
-    for (codes, _), known, rare in zip(
+    for codes, known, rare in zip(
         factorized, encoder.categories_, encoder.infrequent_categories_, strict=True
     ):
         end = start + (len(known) if rare is None else len(known) - len(rare) + 1)
         # At most one feature of a word is not 0; to copy the others would take longer.
         place = start + of_words[:, start:end].argmax(axis=1)
-        encoded[place[codes], rows] = of_words[np.arange(d), place][codes]
+        encoded[place[codes], rows] = of_words[np.arange(len(distinct)), place][codes]
         start = end

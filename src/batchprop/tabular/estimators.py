@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import log_softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone, is_classifier
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, root_mean_squared_error
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, column_or_1d
@@ -51,11 +51,12 @@ from batchprop.estimators.validation import (
 from batchprop.tabular.fit import EARLY_STOPPING, wrap_target_scaler
 from batchprop.tabular.frames import as_pandas
 from batchprop.tabular.importance import mean_importances, permutation_importance
+from batchprop.tabular.level_means import choose_level_means
 from batchprop.tabular.options import read_types
 from batchprop.tabular.predictions import encode_frame, warn_unseen
 from batchprop.tabular.presets import DEFAULT_PRESET, PRESETS, Preset, PresetName, choose_preset
 from batchprop.tabular.schema import infer_schema
-from batchprop.tabular.transformers import TargetScaler, make_preprocessor
+from batchprop.tabular.transformers import TargetScaler, make_preprocessor, max_categories
 from batchprop.tabular.unseen import UnseenCounter
 
 _NOT_OF_NETWORKS = ("n_members", "n_bins")
@@ -135,8 +136,15 @@ class _TabularEstimator(BaseEstimator):
         weights = None if weights is None else weights[kept]
         types = read_types(self.types) if self.types else ()
         self.schema_ = infer_schema(frame, dict(each.rpartition("=")[::2] for each in types))
-        self.preprocessor_ = make_preprocessor(self.schema_, len(frame), n_bins=preset.n_bins)
-        encoded = self.preprocessor_.fit_transform(frame)
+        n_classes = len(self.classes_) if is_classifier(self) else None
+        self.preprocessor_ = make_preprocessor(
+            self.schema_,
+            len(frame),
+            n_bins=preset.n_bins,
+            level_means=choose_level_means(self.schema_, frame, max_categories(len(frame)), n_classes),
+            n_classes=n_classes,
+        )
+        encoded = self.preprocessor_.fit_transform(frame, y)
         n_members = self.n_members or preset.count_members(len(frame))
         seed = self.random_state or 0
         self._trained_on = crc32(y.tobytes())
@@ -190,15 +198,17 @@ class _TabularEstimator(BaseEstimator):
         check_is_fitted(self, "network_")
         check_positive_int("n_repeats", n_repeats, "how often to shuffle each column, as 5")
         weights = check_sample_weight(sample_weight, _num_samples(y))
-        encoded, y = self._encode(X), self._encode_targets(y, weights)
-        check_consistent_length(encoded, y)
+        frame, y = self._read(X, reset=False), self._encode_targets(y, weights)
+        check_consistent_length(frame, y)
         if weights is not None:
-            encoded, y, weights = (values[weights > 0] for values in (encoded, y, weights))
+            frame, y, weights = (values[weights > 0] for values in (frame, y, weights))
         if crc32(y.tobytes()) != self._trained_on:
             raise InputError(
                 "X, y and sample_weight are not those of the training, whose rows the networks held out in "
                 "turn: give these, or use sklearn.inspection.permutation_importance for other rows"
             )
+        # As they were for the training: the means of a level that `transform` gives know their targets.
+        encoded = clone(self.preprocessor_).fit_transform(frame, y).astype(np.float64)
         parts = []
         folds = self._member_folds(self.network_.n_members, y)
         for fold, member in zip(folds, self.network_.members_, strict=False):  # of a time_limit fewer members
@@ -336,7 +346,7 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
 
     Source:
         Piecewise-linear features: arXiv 2203.05556. Robust scaling and smooth clipping: arXiv 2407.04491.
-        Temperature: arXiv 1706.04599.
+        Temperature: arXiv 1706.04599. Mean targets of words: Micci-Barreca, SIGKDD Explorations 3, 2001.
 
     Example:
         >>> table = pd.DataFrame(

@@ -26,12 +26,13 @@ from batchprop.estimators.ensemble import (
 from batchprop.estimators.validation import NON_FINITE
 from batchprop.tabular.history import History, HistoryCallback, append_last_epoch
 from batchprop.tabular.jax_errors import format_jax_error, jax_errors
+from batchprop.tabular.level_means import choose_level_means
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.split import check_known_classes, group_split, latest_split, stratified_split
 from batchprop.tabular.target import Target, Task
 from batchprop.tabular.training_table import TrainingTable
-from batchprop.tabular.transformers import TargetScaler, make_preprocessor
+from batchprop.tabular.transformers import TargetScaler, make_preprocessor, max_categories
 from batchprop.training import EpochRecord
 
 VALIDATION_FRACTION = 0.1
@@ -174,20 +175,31 @@ def encode(table: TrainingTable, split: Split, options: TrainOptions) -> Trainin
     """
     # Fitted to training rows only: the validation and test rows must not leak into the features.
     train = np.asarray(split.train)
-    columns = make_preprocessor(
-        table.columns, len(train), table.target.name, options.missing, options.decimal, options.bins
-    )
-    X = columns.fit_transform(table.frame.iloc[train])
-    X_val = columns.transform(table.frame.iloc[split.validation]) if len(split.validation) else X[:0]
+    frame, validation = table.frame.iloc[train], table.frame.iloc[split.validation]
     y, y_val = table.target.values[train], table.target.values[split.validation]
-    weights, weights_val = table.weights_of(train), table.weights_of(split.validation)
-    data = TrainingData(columns, X, y, weights, X_val, y_val, weights_val, len(train))
+    scaler, n_classes = None, None
     if table.target.task == "classification":
-        classes = table.classes
-        data = data._replace(y=np.searchsorted(classes, y), y_val=np.searchsorted(classes, y_val))
+        n_classes = len(table.classes)
+        y, y_val = np.searchsorted(table.classes, y), np.searchsorted(table.classes, y_val)
     elif is_scaled(table.target.task, options):
         scaler = TargetScaler().fit(y[:, None])
-        data = data._replace(y=scaler.transform(y), y_val=scaler.transform(y_val), scaler=scaler)
+        y, y_val = scaler.transform(y), scaler.transform(y_val)
+    most = max_categories(len(train))
+    columns = make_preprocessor(
+        table.columns,
+        len(train),
+        table.target.name,
+        options.missing,
+        options.decimal,
+        options.bins,
+        # Of rows of one group, some would have the means of the others.
+        choose_level_means(table.columns, frame, most, n_classes) if table.groups is None else (),
+        n_classes,
+    )
+    X = columns.fit_transform(frame, y)
+    X_val = columns.transform(validation) if len(validation) else X[:0]
+    weights, weights_val = table.weights_of(train), table.weights_of(split.validation)
+    data = TrainingData(columns, X, y, weights, X_val, y_val, weights_val, len(train), scaler)
     return data if options.n_members == 1 else divide(data, table, split, options)
 
 

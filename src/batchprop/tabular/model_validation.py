@@ -21,6 +21,7 @@ TRUSTED_TYPES = (
     "batchprop.estimators.ensemble.MLPEnsembleClassifier",
     "batchprop.estimators.ensemble.MLPEnsembleRegressor",
     "batchprop.estimators.regressor.MLPRegressor",
+    "batchprop.tabular.level_means.LevelMeans",
     "batchprop.tabular.piecewise.PiecewiseLinear",
     "batchprop.tabular.transformers.ColumnCaster",
     "batchprop.tabular.transformers.DateParts",

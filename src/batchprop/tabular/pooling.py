@@ -27,6 +27,7 @@ def describe_pooling(model: Pipeline, columns: Sequence[ColumnSchema]) -> dict[s
     if "text" not in encoders:
         return {}
     encoder, names = encoders["text"]
+    averaged = encoders["means"][1] if "means" in encoders else ()
     # In parts, an encoder does not know all rare words, but the schema has their number.
     values = {column.name: column.note for column in columns if column.kind == "category"}
     pooled = dict[str, str]()
@@ -34,4 +35,6 @@ def describe_pooling(model: Pipeline, columns: Sequence[ColumnSchema]) -> dict[s
         if name in values and rare is not None and len(rare) > 1:
             kept = len(set(words).difference(rare, [MISSING]))
             pooled[name] = f"{kept:,} of {values[name].replace('value', 'word')} kept, the rest as one"
+            if name in averaged:
+                pooled[name] += "; all by the mean target of their rows"
     return pooled

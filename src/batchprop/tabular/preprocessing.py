@@ -78,6 +78,8 @@ def fit_streaming(
 
     With more than 256 columns, or 41 for words, fewer are kept of each, and the errors grow in proportion.
 
+    Words have no ``level_means``: a training row needs them from other rows, and is encoded by itself here.
+
     Args:
         frames: the blocks of the table, in order, whose index numbers the rows from 0; they are not kept.
         target: the column to predict, without missing values.

@@ -16,6 +16,7 @@ from batchprop.estimators import MLPClassifier, MLPRegressor
 from batchprop.estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
 from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.fit import network_of
+from batchprop.tabular.level_means import LevelMeans
 from batchprop.tabular.spelling import DECIMALS, ZONED, stored_kind
 
 _STEPS = ["columns", "features", "network"]
@@ -89,6 +90,8 @@ def _check_part(part: BaseEstimator) -> None:
             raise ValueError(f"{name} of its {type(part).__name__} is not finite")
     if isinstance(part, OneHotEncoder) and hasattr(part, "categories_"):
         _check_categories(part)
+    if isinstance(part, LevelMeans) and hasattr(part, "categories_"):
+        _check_level_means(part)
     if isinstance(part, MissingIndicator) and hasattr(part, "features_"):
         _check_indicated(part)
 
@@ -108,6 +111,15 @@ def _check_categories(part: OneHotEncoder) -> None:
             raise ValueError("its categories and their places differ in number")
         if len(places) and not 0 <= places.min() <= places.max() < width:
             raise ValueError("its categories have places that do not exist")
+
+
+def _check_level_means(part: LevelMeans) -> None:
+    """Refuse levels without a mean: a table may reach them much later."""
+    shapes = [(len(words), len(part.prior_)) for words in part.categories_]
+    if [means.shape for means in part.means_] != shapes:
+        raise ValueError("its levels and their means differ in number")
+    if any(_is_unsound(means) or means.dtype.kind != "f" for means in part.means_):
+        raise ValueError("the means of its levels are not all finite numbers")
 
 
 def _check_indicated(part: MissingIndicator) -> None:

@@ -23,6 +23,7 @@ from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError, RowError, did_you_mean, format_value, join_truncated
 from batchprop.tabular.dtypes import SECONDS, is_scalar, to_seconds
 from batchprop.tabular.frames import as_pandas, format_label
+from batchprop.tabular.level_means import LevelMeans
 from batchprop.tabular.piecewise import PiecewiseLinear, count_bins
 from batchprop.tabular.presets import LONG
 from batchprop.tabular.scales import scale_to_1
@@ -72,6 +73,8 @@ def make_preprocessor(
     missing: Sequence[str] | None = None,
     decimal: str | None = None,
     n_bins: int = 0,
+    level_means: Sequence[str] = (),
+    n_classes: int | None = None,
 ) -> Pipeline:
     """Build the transformer from a table to float32 features.
 
@@ -89,6 +92,10 @@ def make_preprocessor(
         missing: the words that mean "missing"; None for the usual ones.
         decimal: the sign before the decimals of numbers in text, "." or ","; None for either.
         n_bins: the most bins of a number; 0 for none. A short or wide table has fewer, a long one none.
+        level_means: the columns of text whose words become the target's mean in the rows that hold them
+            (`LevelMeans`), encoded as a number, and are not one-hot. The pipeline is then fitted to a target,
+            and its ``fit_transform`` differs from ``transform``: it is cross-fitted.
+        n_classes: the number of classes of that target; None for numbers.
 
     Raises:
         DataError: every column is left out.
@@ -100,12 +107,14 @@ def make_preprocessor(
         raise DataError("no column is left to predict from: add columns whose values differ")
     kinds = {kind: [name for name in used if used[name] == kind] for kind in used.values()}
     text = kinds.get("category", []) + kinds.get("boolean", [])
+    text = [name for name in text if name not in level_means]
     numbers, dates = kinds.get("number", []), kinds.get("date", [])
-    n_bins = count_bins(n_bins, rows, len(numbers) + len(DateParts.PARTS) * len(dates))
+    n_bins = count_bins(n_bins, rows, len(numbers) + len(DateParts.PARTS) * len(dates) + len(level_means))
     parts = [
         ("numbers", make_pipeline(*_number_steps(n_bins)), numbers),
         ("dates", make_pipeline(DateParts(), *_number_steps(n_bins)), dates),
         ("text", _make_one_hot(rows), text),
+        ("means", make_pipeline(LevelMeans(n_classes), *_number_steps(n_bins)), list(level_means)),
     ]
     return Pipeline(
         [
@@ -133,7 +142,7 @@ class NumberSteps(NamedTuple):
     @classmethod
     def of(cls, part: Pipeline) -> Self:
         """Return the steps of a part of a `make_preprocessor`, fitted or not."""
-        imputer, *others = (step for _, step in part.steps if not isinstance(step, DateParts))
+        imputer, *others = (step for _, step in part.steps if not isinstance(step, DateParts | LevelMeans))
         bins = None
         if isinstance(others[0], FeatureUnion):
             scaled, bins = (each for _, each in others[0].transformer_list)
@@ -152,12 +161,17 @@ def _number_steps(n_bins: int) -> list[Any]:
     return [imputer, FeatureUnion(both, verbose_feature_names_out=False)]
 
 
+def max_categories(rows: int) -> int:
+    """Return the most features of a column of words of a table of so many rows."""
+    return MAX_CATEGORIES if rows <= LONG else MAX_CATEGORIES_OF_LONG
+
+
 def _make_one_hot(rows: int) -> OneHotEncoder:
     return OneHotEncoder(
         # Unknown and rare words share a feature: the training data has little information on either.
         handle_unknown="infrequent_if_exist",
         min_frequency=max(1, min(MIN_FREQUENCY, rows // 100)),
-        max_categories=MAX_CATEGORIES if rows <= LONG else MAX_CATEGORIES_OF_LONG,
+        max_categories=max_categories(rows),
         sparse_output=False,
         dtype=np.float32,
     )

@@ -1,0 +1,167 @@
+"""The target's means of words of many levels: against SciPy's analysis of variance, and of no use on noise."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.base import clone
+
+import batchprop as bp
+from batchprop.errors import UnseenValueWarning
+from batchprop.export import to_onnx
+from batchprop.tabular import load_model, train_table
+from batchprop.tabular.encoding import encode_features
+from batchprop.tabular.importance import source_columns
+from batchprop.tabular.level_means import LevelMeans
+from batchprop.tabular.pooling import describe_pooling
+from batchprop.tabular.schema import infer_schema
+from batchprop.tabular.transformers import make_preprocessor
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+def shops(n, seed=0, n_shops=400):
+    """Names of shops, of which each has a level of its own; and how far a price lies from it."""
+    rng = np.random.default_rng(seed)
+    names = [f"shop {i}" for i in rng.integers(0, n_shops, n)]
+    levels = dict(zip(sorted(set(names)), rng.normal(size=n_shops), strict=False))
+    table = pd.DataFrame({"shop": names, "size": rng.normal(size=n)})
+    return table, table["shop"].map(levels).to_numpy() + 0.3 * table["size"].to_numpy()
+
+
+@pytest.fixture(scope="module", params=[None, 2, 3])
+def fitted(request):
+    """A table, its target, its preprocessing, and what the fit made of the table."""
+    (table, y), classes = shops(900), request.param
+    if classes is not None:
+        y = np.digitize(y, np.quantile(y, np.arange(1, classes) / classes))
+    steps = make_preprocessor(infer_schema(table), 900, level_means=["shop"], n_classes=classes)
+    return table, y, steps, steps.fit_transform(table, y)
+
+
+def test_means_are_those_of_the_analysis_of_variance_and_unknown_words_have_that_of_all_rows(fitted):
+    table, y, steps, _ = fitted
+    means = steps["features"].named_transformers_["means"][0]
+    targets = [y] if means.n_classes is None else [y == k for k in range(means.n_classes)]
+    targets = targets[1:] if means.n_classes == 2 else targets
+    words = [*table["shop"].unique(), "never seen"]
+    expected = np.column_stack([by_hand(table["shop"], t.astype(float), words) for t in targets])
+    np.testing.assert_allclose(means.transform(pd.DataFrame({"shop": words})), expected, atol=1e-12)
+
+
+def by_hand(shop, y, words):
+    """Return the shrunk means of words from the F statistic of SciPy and the normal posterior."""
+    groups = {name: y[(shop == name).to_numpy()] for name in shop.unique()}
+    within = sum(((of - of.mean()) ** 2).sum() for of in groups.values()) / (len(y) - len(groups))
+    between = stats.f_oneway(*groups.values()).statistic * within
+    n_0 = (len(y) - sum(len(of) ** 2 for of in groups.values()) / len(y)) / (len(groups) - 1)
+    tau = max(between - within, 0) / n_0
+    answers = []
+    for word in words:
+        of = groups.get(word, np.empty(0))
+        # The mean of the normal posterior: of precision n/σ² for the rows, and 1/τ² for all levels.
+        weight = len(of) / within / (len(of) / within + 1 / tau) if tau else 0.0
+        answers.append(y.mean() + (weight * (of.mean() - y.mean()) if len(of) else 0.0))
+    return np.array(answers)
+
+
+def test_two_variances_are_those_that_levels_were_drawn_with():
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 3000, 20_000)
+    levels = rng.normal(scale=0.5, size=3000)
+    y = (levels[codes] + rng.normal(scale=2, size=20_000))[:, None]
+    means = LevelMeans().fit(pd.DataFrame({"word": codes.astype(str)}), y[:, 0])
+    # The best weight of a mean, known here, leaves the least error of the levels.
+    truth = levels[means.categories_[0].astype(int)]
+    counts = np.bincount(codes, minlength=3000)[means.categories_[0].astype(int)]
+    plain = pd.Series(y[:, 0]).groupby(codes.astype(str)).mean()[list(means.categories_[0])].to_numpy()
+    best = counts * 0.25 / (counts * 0.25 + 4) * plain
+    error, least = (np.mean((each - truth) ** 2) for each in (means.means_[0][:, 0], best))
+    assert error < 1.02 * least
+
+
+def test_training_rows_never_see_their_own_target(fitted):
+    table, y, steps, _ = fitted
+    changed = y.copy()
+    changed[7] = y.max() if y[7] < y.max() else y.min()
+    means = clone(steps["features"].named_transformers_["means"][0])
+    shop = table[["shop"]].astype(object)
+    before, after = means.fit_transform(shop, y), means.fit_transform(shop, changed)
+    np.testing.assert_array_equal(before[7], after[7])
+    assert (before != after).any()
+
+
+def test_quick_encoding_gives_the_features_of_the_transformers(fitted):
+    table, _, steps, _ = fitted
+    columns = steps["columns"].transform(table)
+    expected = steps["features"].transform(columns)
+    np.testing.assert_array_equal(encode_features(steps["features"], columns), expected)
+
+
+def test_words_of_noise_are_worth_nothing():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"word": [f"w{i}" for i in rng.integers(0, 500, 1500)], "size": rng.normal(size=1500)}
+    )
+    y = rng.normal(size=1500)
+    fitted = bp.TabularRegressor("fast", random_state=0).fit(table[:1000], y[:1000])
+    assert "means" in fitted.preprocessor_["features"].named_transformers_
+    held_out = ~np.isnan(fitted.out_of_fold_)
+    with pytest.warns(UnseenValueWarning):
+        answers_of_new = fitted.predict(table[1000:])
+    for truth, answers in [
+        (y[1000:], answers_of_new),
+        (y[:1000][held_out], fitted.out_of_fold_[held_out]),
+    ]:
+        # Neither better than the mean by more than chance, nor much worse, as of rows that know their target.
+        assert 0.95 < np.mean((truth - answers) ** 2) / truth.var() < 1.1
+    importances = fitted.feature_importances(table[:1000], y[:1000])
+    assert abs(importances["mean"]["word"]) < 0.05
+
+
+def test_means_are_in_a_saved_model_its_importances_its_report_and_its_onnx_graph(tmp_path):
+    table, y = shops(1500)
+    result = train_table(table.assign(price=y), target="price", preset="fast", epochs=15)
+    note = describe_pooling(result.pipeline, infer_schema(table))["shop"]
+    assert note.endswith("; all by the mean target of their rows")
+    result.save(tmp_path / "model")
+    saved = load_model(tmp_path / "model")
+    new = pd.DataFrame({"shop": ["shop 1", "never seen", "shop 3"], "size": [0.1, 0.2, 0.3]})
+    with pytest.warns(UnseenValueWarning):
+        expected = result.predict(new)
+    with pytest.warns(UnseenValueWarning):
+        pd.testing.assert_frame_equal(saved.predict(new), expected)
+    owners = source_columns(result.pipeline)
+    where = result.pipeline["features"].output_indices_["means"]
+    kinds = list(result.pipeline["columns"].kinds)
+    assert set(owners[where].tolist()) == {kinds.index("shop")}
+    to_onnx(result.pipeline, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    feeds = {"shop": new[["shop"]].to_numpy(object), "size": new[["size"]].to_numpy(float)}
+    answers = session.run(["prediction"], feeds)[0][:, 0]
+    np.testing.assert_allclose(answers, expected["price"], atol=1e-4)
+
+
+def test_groups_and_many_classes_have_no_means():
+    table, y = shops(1500)
+    grouped = table.assign(price=y, owner=np.arange(1500) // 3)
+    options = {"preset": "fast", "epochs": 1}
+    result = train_table(grouped, target="price", group="owner", **options)
+    assert "means" not in result.pipeline["features"].named_transformers_
+    classes = [f"c{k}" for k in np.digitize(y, np.quantile(y, np.arange(1, 12) / 12))]
+    result = train_table(table.assign(price=classes), target="price", **options)
+    assert "means" not in result.pipeline["features"].named_transformers_
+
+
+def test_a_class_of_few_rows_and_classifiers_of_many_are_trained_and_exported(tmp_path):
+    table, y = shops(1500)
+    classes = np.array(["low", "middle", "high"])[np.digitize(y, [-0.5, 0.5])]
+    classes[:3] = "rare"
+    fitted = bp.TabularClassifier("fast", max_iter=15).fit(table, classes)
+    part = fitted.preprocessor_["features"].named_transformers_["means"][0]
+    assert part.means_[0].shape[1] == 4
+    to_onnx(fitted, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    feeds = {"shop": table[["shop"]].to_numpy(object), "size": table[["size"]].to_numpy(float)}
+    P = session.run(["probabilities"], feeds)[0]
+    np.testing.assert_allclose(P, fitted.predict_proba(table), atol=1e-5)
