@@ -32,6 +32,7 @@ from batchprop.estimators.recording import (
     relabel_records,
     to_frame,
 )
+from batchprop.estimators.sharing import own_rows
 from batchprop.training import EpochRecord
 
 MIN_FOLDS, MAX_FOLDS = 4, 8
@@ -148,7 +149,8 @@ class EnsembleFit(NamedTuple):
 
 
 def _fit_member(member: Any, X: Any, y: NDArray[Any], number: int, call: EnsembleFit) -> None:
-    fold, checkpoint = call.folds[number], call.checkpoint
+    # Every process has all rows, and trains on its part of them.
+    fold, checkpoint = Fold(*map(own_rows, call.folds[number])), call.checkpoint
     weights = [None if call.sample_weight is None else call.sample_weight[rows] for rows in fold]
     if checkpoint is not None:
         checkpoint = Checkpoints(member_folder(checkpoint.folder, number), checkpoint.every)
