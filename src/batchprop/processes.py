@@ -4,8 +4,8 @@ A fit asks ``current()`` for what must be the same in all processes. Alone every
 there is one path through a fit; ``distributed.initialize`` sets the processes that communicate.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,13 +138,3 @@ def set_current(processes: Processes | None) -> None:
 def is_shared(error: BaseException) -> bool:
     """Whether all processes know of an error, and end with it."""
     return bool(getattr(error, "is_shared", False))
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Let this process work alone in the block, as for a fit of its own within a callback."""
-    _current.append(_SINGLE)
-    try:
-        yield
-    finally:
-        _current.pop()

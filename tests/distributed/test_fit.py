@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,53 +10,6 @@ import pytest
 from numpy.testing import assert_allclose
 
 from tests.distributed import worker
-
-ROOT = Path(__file__).resolve().parents[2]
-CHECKS = [*worker.FITS, "refused", "interrupted", "undisturbed"]
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody uses."""
-    with socket.socket() as own:
-        own.bind(("127.0.0.1", 0))
-        return int(own.getsockname()[1])
-
-
-def run_workers(count: int, folder: Path, *checks: str) -> list[dict[str, Any]]:
-    """Run checks in several processes; return the results of each."""
-    port = free_port()
-    command = [sys.executable, "-m", "tests.distributed.worker"]
-    path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
-    # One thread each: they share the cores.
-    flags = f"{os.environ['XLA_FLAGS']} --xla_cpu_multi_thread_eigen=false"
-    env = {**os.environ, "PYTHONPATH": path, "XLA_FLAGS": flags}
-    logs = [folder / f"{count}-{index}.log" for index in range(count)]
-    with ExitStack() as stack:
-        workers = [
-            subprocess.Popen(
-                [*command, str(index), str(count), str(port), str(folder), *checks],
-                cwd=ROOT, env=env, stdout=stack.enter_context(log.open("w")), stderr=subprocess.STDOUT,
-            )
-            for index, log in enumerate(logs)
-        ]  # fmt: skip
-        codes = [each.wait(300) for each in workers]
-    assert codes == [0] * count, "\n".join(log.read_text() for log in logs)
-    return [json.loads((folder / f"{count}-{index}.json").read_text()) for index in range(count)]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("processes")
-
-
-@pytest.fixture(scope="module")
-def four(folder: Path) -> list[dict[str, Any]]:
-    return run_workers(4, folder, "weighted", "plain", "saved-2")
-
-
-@pytest.fixture(scope="module")
-def two(folder: Path, four: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return run_workers(2, folder, *CHECKS, "saved-4")
 
 
 def assert_same(actual: Any, expected: Any, tolerance: float = 1e-10) -> None:
@@ -80,10 +28,15 @@ def assert_same(actual: Any, expected: Any, tolerance: float = 1e-10) -> None:
         assert actual == expected
 
 
+# More epochs would be better, and a batch of all rows is cut to them.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:Got `batch_size`"),
+]
+
 EXACT = [name for name in worker.FITS if name not in {"dropout", "shuffled"}]
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", EXACT)
 def test_two_processes_train_as_one(name: str, two: list[dict[str, Any]]) -> None:
     # Noise is drawn by JAX; for all else NumPy is the independent reference.
@@ -93,7 +46,6 @@ def test_two_processes_train_as_one(name: str, two: list[dict[str, Any]]) -> Non
         assert_same(results[name], expected, 1e-4 if name == "float32" else 1e-9)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", ["plain", "weighted"])
 def test_four_processes_train_as_one(name: str, four: list[dict[str, Any]]) -> None:
     expected = json.loads(json.dumps(worker.summary(worker.FITS[name](worker.Rows(0, 1), engine="numpy"))))
@@ -107,7 +59,6 @@ def test_processes_with_dropout_agree(two: list[dict[str, Any]]) -> None:
     assert first["loss"] != two[0]["plain"]["loss"]
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_processes_that_read_their_own_partitions_learn_as_much(two: list[dict[str, Any]]) -> None:
     first, second = (results["shuffled"] for results in two)
     assert first == second
@@ -131,7 +82,6 @@ def test_error_of_one_process_is_told_by_all(two: list[dict[str, Any]]) -> None:
     assert "called before" in first["joined twice"]
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_resume_on_another_number_of_processes(
     folder: Path, four: list[dict[str, Any]], two: list[dict[str, Any]]
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,13 +13,7 @@ import pytest
 from batchprop.distributed import launcher
 from batchprop.distributed.watchdog import EXIT_CODE
 from batchprop.errors import ParameterError
-from tests.distributed.test_fit import ROOT, folder, four, two  # noqa: F401 fixtures
-
-ENVIRON = {
-    **os.environ,
-    "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
-    "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false",
-}
+from tests.distributed.conftest import environment
 
 
 def run(script: str, n_processes: int = 2, **options: Any) -> int:
@@ -28,13 +21,10 @@ def run(script: str, n_processes: int = 2, **options: Any) -> int:
     return launcher.launch([sys.executable, "-c", script], n_processes, device="cpu", **options)
 
 
-def test_killed_processes_end_as_the_undisturbed_fit(
-    tmp_path: Path,
-    two: list[dict[str, Any]],  # noqa: F811
-) -> None:
+def test_killed_processes_end_as_the_undisturbed_fit(tmp_path: Path, two: list[dict[str, Any]]) -> None:
     told = list[str]()
     command = [sys.executable, "-m", "tests.distributed.survivor", str(tmp_path), "kill"]
-    code = launcher.launch(command, 2, device="cpu", environ=ENVIRON, tell=told.append)
+    code = launcher.launch(command, 2, device="cpu", environ=environment(), tell=told.append)
     assert code == 0, told
     assert told == [
         "process 1 was lost (killed by SIGKILL): all start again (1 of 3)",
@@ -51,7 +41,7 @@ def test_watchdog_names_the_stopped_process(tmp_path: Path) -> None:
         "sys.exit(launch(sys.argv[1:], 2, device='cpu', max_restarts=0))"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code, *command], env=ENVIRON, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, *command], env=environment(), capture_output=True, text=True, check=False
     )
     assert ended.returncode == EXIT_CODE, ended.stderr
     assert "process 0: the steps have not gone on for" in ended.stderr
@@ -93,7 +83,7 @@ def test_signal_comes_to_all_processes(tmp_path: Path) -> None:
         "threading.Thread(target=terminate).start()\n"
         f"sys.exit(launch([sys.executable, '-c', {worker!r}, sys.argv[1]], 2, device='cpu'))\n"
     )
-    ended = subprocess.run([sys.executable, "-c", code, f"{tmp_path}/"], env=ENVIRON, check=False)
+    ended = subprocess.run([sys.executable, "-c", code, f"{tmp_path}/"], env=environment(), check=False)
     assert ended.returncode == 128 + signal.SIGTERM
 
 

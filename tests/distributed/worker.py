@@ -149,7 +149,10 @@ def refused(rows: Rows, **_: Any) -> dict[str, str]:
 def interrupted(rows: Rows, **_: Any) -> dict[str, Any]:
     """The epochs after which a callback of one process ends training in all."""
     stop = lambda epoch: rows.index == 1 and epoch.number == 2  # noqa: E731
-    return {"epochs": classifier(callbacks=[stop]).fit(rows.X, rows.y).n_iter_}
+    clf = classifier(callbacks=[stop]).fit(rows.X, rows.y)
+    # Each process predicts by itself.
+    assert len(clf.set_params(engine="jax").predict(rows.X)) == len(rows.X)
+    return {"epochs": clf.n_iter_}
 
 
 def undisturbed(rows: Rows, **_: Any) -> str:

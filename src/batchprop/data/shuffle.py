@@ -171,7 +171,7 @@ def shared_chunks(
             order = stratified_permutation(len(partitions), own_config.partitions, rng)
         n_open = 1 if rng is None else own_config.partitions
         block = max(min(BLOCK_ROWS, own_config.rows // n_open), 1)
-        datasets = interleave((open_partition(partitions[i], block) for i in order), n_open)
+        datasets = interleave((open_partition(partitions[int(i)], block) for i in order), n_open)
         groups = [slice(i, i + n_at_once) for i in range(0, n_batches, n_at_once)]
         own = _exact_buffers(datasets, [counts[process, group] for group in groups], rng, empty)
         yield prefetch(

@@ -122,6 +122,7 @@ class ConnectedProcesses(Processes):
         with self._deferring(), self._watching():
             try:
                 yield
+                self._agree_on_signals()
             except jax.errors.JaxRuntimeError as error:
                 if not _is_lost(error):
                     raise
@@ -135,6 +136,9 @@ class ConnectedProcesses(Processes):
         """Note that a chunk of the work is done; raise KeyboardInterrupt in all if a signal came to one."""
         if self._watchdog is not None:
             self._watchdog.note()
+        self._agree_on_signals()
+
+    def _agree_on_signals(self) -> None:
         received = self._signals[0] if self._signals else 0
         if not self.largest([received])[0]:
             return

@@ -29,7 +29,7 @@ _GRACE_SECONDS = 15.0
 class Worker(NamedTuple):
     """A process of the launcher."""
 
-    index: int
+    number: int
     process: subprocess.Popen[bytes]
 
 
@@ -135,15 +135,15 @@ def _failed(workers: Sequence[Worker]) -> list[Worker]:
 
 def _lost(workers: Sequence[Worker]) -> str | None:
     """Say which process was killed or stuck; None if one has only failed, as it would again."""
-    failed = _failed(workers)
-    # Whoever loses its peer aborts, or says so: the killed one is the cause.
-    for is_cause in (lambda code: code < 0 and code != -signal.SIGABRT, lambda code: code == EXIT_CODE):
-        for worker in failed:
-            if is_cause(code := worker.process.returncode):
-                how = f"killed by {signal.Signals(-code).name}" if code < 0 else "stuck, or without a peer"
-                return f"process {worker.index} was lost ({how})"
-    aborted = [worker for worker in failed if worker.process.returncode < 0]
-    return f"process {aborted[0].index} was lost (aborted)" if len(aborted) == len(failed) > 0 else None
+    codes = {worker.number: worker.process.poll() or 0 for worker in _failed(workers)}
+    for number, code in codes.items():
+        if code < 0 and -code != signal.SIGABRT:
+            return f"process {number} was lost (killed by {signal.Signals(-code).name})"
+    # Whoever misses its peer says so, or is aborted by JAX.
+    without_peer = [number for number, code in codes.items() if code in (EXIT_CODE, -signal.SIGABRT)]
+    if without_peer and (EXIT_CODE in codes.values() or len(without_peer) == len(codes)):
+        return f"process {without_peer[0]} gave up on the others"
+    return None
 
 
 def _kill(workers: Sequence[Worker]) -> None:

@@ -216,7 +216,7 @@ def split_microbatches(
     microbatch_index = np.arange(len(batch_index)) - (np.cumsum(counts) - counts)[batch_index]
     rows, valid = _pad_rows(own_batches(batches), np.cumsum(counts) - counts, width, len(batch_index))
     _check_rows(rows, dataset.n_rows)
-    weights: NDArray[np.floating] = valid.astype(dataset.Y.dtype)
+    weights: NDArray[Any] = valid.astype(dataset.Y.dtype)
     if dataset.weights is not None:
         # A process without rows has no weight for the padding, either.
         own = dataset.weights[rows] if dataset.n_rows else np.zeros(rows.shape)

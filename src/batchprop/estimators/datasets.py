@@ -351,8 +351,9 @@ class StreamingDataset:
     def _batch_counts(self, batch_size: int) -> NDArray[np.intp]:
         """How many rows each process reads for each batch: its part of all, spread evenly."""
         n_batches = -(-self.n_rows // batch_size)
-        bounds = np.arange(n_batches + 1) * np.array(self.summary.own_rows)[:, None] // n_batches
-        return np.diff(bounds, axis=1)
+        own_rows = np.array(self.summary.own_rows)[:, None]
+        counts: NDArray[np.intp] = np.diff(np.arange(n_batches + 1) * own_rows // n_batches, axis=1)
+        return counts
 
     def _no_rows(self) -> Dataset:
         """No rows, in the form in which they are read."""

@@ -33,6 +33,7 @@ from batchprop.estimators.recording import (
     to_frame,
 )
 from batchprop.estimators.sharing import own_rows
+from batchprop.processes import current
 from batchprop.training import EpochRecord
 
 MIN_FOLDS, MAX_FOLDS = 4, 8
@@ -219,7 +220,8 @@ class _Ensemble(BaseEstimator):
         self.members_, self.interrupted_ = [], False
         for number, fold in enumerate(call.folds):
             left = end - monotonic()
-            if self.members_ and left <= 0:
+            # Where the clock of one process says so, all end.
+            if self.members_ and current().largest([int(left <= 0)])[0]:
                 return
             # The members yet to come share the time that is left.
             stop = StopAt(monotonic() + left / (len(call.folds) - number))
