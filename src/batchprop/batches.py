@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from batchprop.arrays import Array, namespace
 from batchprop.errors import ParameterError
+from batchprop.processes import Share
 
 Indices: TypeAlias = NDArray[np.integer]
 EpochBatches: TypeAlias = Sequence[Indices]
@@ -162,13 +163,122 @@ class SequentialBatches(Sequence[Indices]):
         return self.rows[start : start + m]
 
 
+class RaggedBatches(Sequence[Indices]):
+    """Batches of any sizes over rows in one order.
+
+    Args:
+        rows: row numbers, batch after batch.
+        sizes: how many of them each batch has.
+
+    Example:
+        >>> list(RaggedBatches(np.arange(5), np.array([2, 0, 3])))
+        [array([0, 1]), array([], dtype=int64), array([2, 3, 4])]
+    """
+
+    def __init__(self, rows: Indices, sizes: NDArray[np.intp]) -> None:
+        self.rows, self.sizes = rows, sizes
+        self._ends = np.cumsum(sizes)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @overload
+    def __getitem__(self, i: int) -> Indices: ...
+    @overload
+    def __getitem__(self, i: slice) -> "RaggedBatches": ...
+    def __getitem__(self, i: int | slice) -> "Indices | RaggedBatches":
+        if isinstance(i, slice):
+            first, last, _ = i.indices(len(self))
+            return RaggedBatches(self.rows[self._end(first) : self._end(last)], self.sizes[first:last])
+        i = range(len(self))[i]
+        return self.rows[self._end(i) : self._end(i + 1)]
+
+    def _end(self, i: int) -> int:
+        return int(self._ends[i - 1]) if i else 0
+
+
+class SharedBatches(Sequence[Indices]):
+    """Batches whose rows several processes hold: each runs its own part of every batch.
+
+    Args:
+        batches: the batches of all, by rows that are numbered through.
+        own: the parts of this process, by its own row numbers.
+        sizes: the number of rows of each batch, of all processes.
+        shares: the largest number of rows that a process has of each batch.
+        share: the rows of this process; None where nobody numbers the rows of all.
+    """
+
+    def __init__(
+        self,
+        batches: EpochBatches,
+        own: EpochBatches,
+        sizes: NDArray[np.intp],
+        shares: NDArray[np.intp],
+        share: Share | None = None,
+    ) -> None:
+        self.batches, self.own, self.sizes, self.shares, self.share = batches, own, sizes, shares, share
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @overload
+    def __getitem__(self, i: int) -> Indices: ...
+    @overload
+    def __getitem__(self, i: slice) -> "SharedBatches": ...
+    def __getitem__(self, i: int | slice) -> "Indices | SharedBatches":
+        if isinstance(i, slice):
+            return SharedBatches(self.batches[i], self.own[i], self.sizes[i], self.shares[i], self.share)
+        return self.batches[i]
+
+
+def share_batches(batches: EpochBatches, share: Share) -> SharedBatches:
+    """Return batches of the rows of all processes with the part of this process.
+
+    Args:
+        batches: by rows that are numbered through.
+        share: the rows of this process.
+
+    Example:
+        >>> shared = share_batches([np.array([0, 3, 1]), np.array([2])], Share((0, 2, 4), 0))
+        >>> list(shared.own), shared.shares
+        ([array([0, 1]), array([], dtype=int64)], array([2, 1]))
+    """
+    rows, sizes = flat_rows(batches), batch_sizes(batches)
+    owners, n_processes = share.owners(rows), len(share.starts) - 1
+    of_batch = np.repeat(np.arange(len(sizes)), sizes)
+    counts = np.bincount(owners * len(sizes) + of_batch, minlength=n_processes * len(sizes))
+    counts = counts.reshape(n_processes, len(sizes))
+    own = RaggedBatches(rows[owners == share.process] - share.start, counts[share.process])
+    return SharedBatches(batches, own, sizes, counts.max(axis=0), share)
+
+
+def flat_rows(batches: EpochBatches) -> Indices:
+    """Return the rows of all batches, one batch after the other."""
+    # A million batches of one row are an array already; concatenating them would take seconds.
+    if isinstance(batches, SharedBatches):
+        return flat_rows(batches.batches)
+    return batches.rows if isinstance(batches, SequentialBatches | RaggedBatches) else np.concatenate(batches)
+
+
+def own_batches(batches: EpochBatches) -> EpochBatches:
+    """Return the part of this process, by its own row numbers."""
+    return batches.own if isinstance(batches, SharedBatches) else batches
+
+
+def share_sizes(batches: EpochBatches) -> NDArray[np.intp]:
+    """Return the largest number of rows that a process has of each batch: all processes run as many."""
+    return batches.shares if isinstance(batches, SharedBatches) else batch_sizes(batches)
+
+
 def batch_sizes(batches: EpochBatches) -> NDArray[np.intp]:
-    """Return how many rows each batch has; of ``SequentialBatches`` without a loop over them.
+    """Return how many rows each batch has, in all processes; mostly without a loop over them.
 
     Example:
         >>> batch_sizes(SequentialBatches(np.arange(5), 2))
         array([2, 2, 1])
     """
+    if isinstance(batches, RaggedBatches | SharedBatches):
+        return batches.sizes
     if not isinstance(batches, SequentialBatches):
         return np.array([len(rows) for rows in batches], dtype=np.intp)
     sizes = np.full(len(batches), batches.batch_size, dtype=np.intp)

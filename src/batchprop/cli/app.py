@@ -5,6 +5,7 @@ import difflib
 import errno
 import inspect
 import io
+import os
 import re
 import sys
 import warnings
@@ -16,9 +17,12 @@ from typer.core import TyperGroup
 import batchprop
 from batchprop.cli import examine, export, look, play, predict, train, tune, walk
 from batchprop.cli.options import as_option_names
+from batchprop.cli.processes import arguments
 from batchprop.cli.signals import exit_code, handle_signals, interruption_message
 from batchprop.cli.terminal import echo, printable
 from batchprop.errors import BatchpropError, ParameterError
+from batchprop.files import cleanup_all
+from batchprop.processes import current, is_shared
 from batchprop.tabular.jax_errors import format_jax_error, jax_errors
 
 BAD_DATA, MISUSE = 1, 2
@@ -33,6 +37,8 @@ class OneLine(TyperGroup):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command line and leave with its exit code."""
         _replace_unencodable()
+        given = extra.get("args") or (args[0] if args else None)
+        arguments[:] = sys.argv[1:] if given is None else given
         with handle_signals():
             self._main(*args, **{**extra, "standalone_mode": False})
 
@@ -61,9 +67,11 @@ class OneLine(TyperGroup):
             return super().invoke(ctx)
         except ParameterError as error:
             message = as_option_names(_one_line(error))
-            _fail(f"{message} (see {ctx.command_path} {ctx.invoked_subcommand} --help)", MISUSE)
+            message = f"{message} (see {ctx.command_path} {ctx.invoked_subcommand} --help)"
+            _fail(message, MISUSE, shared=is_shared(error))
         except BatchpropError as error:
-            _fail(as_option_names(_one_line(error)), BAD_DATA)
+            code = getattr(error, "exit_code", BAD_DATA)
+            _fail(as_option_names(_one_line(error)), code, shared=is_shared(error))
         except MemoryError:
             _fail("there is not enough memory: give less of the table, or free some", BAD_DATA)
         except jax_errors() as error:
@@ -105,9 +113,22 @@ def _invalid_value(error: Exception) -> str:
     return str(problems[0].get("input", "")) if problems else ""
 
 
-def _fail(message: str, code: int) -> None:
-    echo(f"batchprop: {message}", err=True)
+def _fail(message: str, code: int, *, shared: bool = False) -> None:
+    """End with a line on standard error; of what all processes know, process 0 tells alone."""
+    processes = current()
+    if not shared or processes.index == 0:
+        echo(f"batchprop: {_process_name()}{message}", err=True)
+    if processes.count > 1 and not shared:
+        # Nobody comes to the end of this process; it must not wait there for the others.
+        cleanup_all()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
+
+
+def _process_name() -> str:
+    """Return the number of this process for the beginning of a line, unless it is the first or only one."""
+    return f"process {current().index}: " if current().index else ""
 
 
 def _fail_by_system(error: OSError) -> None:
@@ -124,7 +145,8 @@ def _fail_by_system(error: OSError) -> None:
 
 def _note(message: Warning | str, *_: Any) -> None:
     # Not by echo, which would write across a live bar: the bar replaces sys.stderr to write above itself.
-    sys.stderr.write(f"batchprop: note: {printable(as_option_names(' '.join(str(message).split())))}\n")
+    note = printable(as_option_names(" ".join(str(message).split())))
+    sys.stderr.write(f"batchprop: note: {_process_name()}{note}\n")
 
 
 def _version(wanted: bool) -> None:

@@ -28,7 +28,25 @@ TABLES_HELP = (
 """What DATA may be, in the help."""
 
 # Options of commands that are not in the table, by their names in messages.
-_OWN = ("out", "force", "proba", "onnx", "image", "map", "keep", "number", "time_limit", "n_trials", "preset")
+_OWN = (
+    "out",
+    "force",
+    "proba",
+    "onnx",
+    "image",
+    "map",
+    "keep",
+    "number",
+    "time_limit",
+    "n_trials",
+    "preset",
+    "processes",
+    "max_restarts",
+    "coordinator",
+    "process_id",
+    "num_processes",
+    "step_timeout",
+)
 
 
 def option(name: str, *, value: Any = inspect.Parameter.empty, **changes: Any) -> inspect.Parameter:

@@ -17,6 +17,7 @@ from batchprop.cli.options import (
     parse_values,
     with_parameters,
 )
+from batchprop.cli.processes import PROCESS_OPTIONS, join_processes, launch_processes
 from batchprop.tabular.options import (
     FILES,
     PRESET_OPTIONS,
@@ -41,6 +42,8 @@ batchprop train houses.parquet --target price --engine numpy --out numpy-model
 batchprop train data/*.parquet --target sold --checkpoint-every 5min --memory 4GB
 
 batchprop train data/*.parquet --target sold --resume
+
+batchprop train data/*.parquet --target sold --processes 4
 
 batchprop train --sql "SELECT * FROM 'data/*.parquet' WHERE price > 0" --target price
 
@@ -72,6 +75,7 @@ def preset_option(name: str) -> inspect.Parameter:
         panel=FILES,
     ),
     own_option("force", bool, False, "--force", help="Replace a model in that folder.", panel=FILES),
+    *PROCESS_OPTIONS,
 )
 def train(*, data: list[Path] | None, out: Path | None, force: bool, **values: Any) -> None:
     """Train a network on a table, and save it in a folder with its scores, learning curve and a report.
@@ -81,6 +85,10 @@ def train(*, data: list[Path] | None, out: Path | None, force: bool, **values: A
     are saved, and the exit code is 130; SIGTERM and SIGHUP likewise, with 143 and 129. With
     --checkpoint-every, --resume continues the training.
     """
+    if (code := launch_processes(values, data or [])) is not None:
+        raise typer.Exit(code)
+    # Before JAX is asked for its devices.
+    join_processes(values)
     with require_tables():
         from batchprop.data.queries import QUERY
         from batchprop.data.tables import check_source

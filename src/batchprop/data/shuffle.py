@@ -12,7 +12,7 @@ buffer; the stratification of the partitions over the table is batchprop's.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from typing import NamedTuple, TypeVar
@@ -20,8 +20,17 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.batches import Chunk, Dataset, EpochIterator, Indices, SequentialBatches
+from batchprop.batches import (
+    Chunk,
+    Dataset,
+    EpochIterator,
+    Indices,
+    RaggedBatches,
+    SequentialBatches,
+    SharedBatches,
+)
 from batchprop.data.sources import BLOCK_ROWS
+from batchprop.errors import InputError
 
 Item = TypeVar("Item")
 
@@ -123,6 +132,77 @@ def _buffered_chunks(
         rest = [_subset(dataset, order[whole:])]
     if rest and rest[0].n_rows:
         yield Chunk(rest[0], SequentialBatches(np.arange(rest[0].n_rows), batch_size))
+
+
+def shared_chunks(
+    open_partition: Callable[[int, int], Iterator[Dataset]],
+    partitions: Sequence[int],
+    counts: NDArray[np.intp],
+    process: int,
+    config: ShuffleConfig,
+    seed: int | None,
+    empty: Dataset,
+) -> EpochIterator:
+    """Yield epochs over the partitions of one of several processes, each of which has a part of every batch.
+
+    All processes yield the same number of chunks, of as many batches each. Together they keep as many rows in
+    their buffers as one process would.
+
+    Args:
+        open_partition: ``(partition, rows)`` to its rows in order, about ``rows`` at a time.
+        partitions: of this process.
+        counts: the number of rows of each process ``(n_p,)`` in each batch: ``(n_processes, n_batches)``.
+        process: the number of this process.
+        config: the sizes of the shuffle, of all processes.
+        seed: of the order; None keeps the rows in order.
+        empty: no rows, in the form of all others.
+
+    Yields:
+        For each epoch its chunks; the next one is prepared while the engine runs the current one.
+    """
+    n_processes, n_batches = counts.shape
+    sizes, shares = counts.sum(axis=0), counts.max(axis=0)
+    own_config = ShuffleConfig(max(config.rows // n_processes, 1), max(config.partitions // n_processes, 1))
+    n_at_once = max(config.rows // max(int(sizes.max(initial=1)), 1), 1)
+    for epoch in count(1):
+        rng = None if seed is None else np.random.default_rng([seed, epoch, process])
+        order = np.arange(len(partitions))
+        if rng is not None and len(partitions):
+            order = stratified_permutation(len(partitions), own_config.partitions, rng)
+        n_open = 1 if rng is None else own_config.partitions
+        block = max(min(BLOCK_ROWS, own_config.rows // n_open), 1)
+        datasets = interleave((open_partition(partitions[int(i)], block) for i in order), n_open)
+        groups = [slice(i, i + n_at_once) for i in range(0, n_batches, n_at_once)]
+        own = _exact_buffers(datasets, [counts[process, group] for group in groups], rng, empty)
+        yield prefetch(
+            Chunk(dataset, SharedBatches(batches, batches, sizes[group], shares[group]))
+            for group, (dataset, batches) in zip(groups, own, strict=True)
+        )
+
+
+def _exact_buffers(
+    datasets: Iterator[Dataset],
+    groups: Sequence[NDArray[np.intp]],
+    rng: np.random.Generator | None,
+    empty: Dataset,
+) -> Iterator[tuple[Dataset, RaggedBatches]]:
+    """Fill a buffer for each group of batches of given sizes, and keep what is more for the next."""
+    rest = empty
+    for sizes in groups:
+        needed, filled, n_rows = int(sizes.sum()), [rest], rest.n_rows
+        while n_rows < needed:
+            dataset = next(datasets, None)
+            if dataset is None:
+                raise InputError(
+                    f"the table has fewer rows than when they were counted ({needed - n_rows} are missing): "
+                    "give the same table in every epoch"
+                )
+            filled.append(dataset)
+            n_rows += dataset.n_rows
+        dataset = _concat(filled)
+        order = np.arange(n_rows) if rng is None else rng.permutation(n_rows)
+        yield dataset, RaggedBatches(order[:needed], sizes)
+        rest = _subset(dataset, order[needed:])
 
 
 def _fill_buffer(datasets: Iterator[Dataset], capacity: int) -> Iterator[list[Dataset]]:

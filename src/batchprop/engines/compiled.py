@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from jax.sharding import Mesh, PartitionSpec
 
 from batchprop.activations import Activation
 from batchprop.arrays import Array, columnwise_dot, matmul_transposed, shortcut_if
@@ -68,11 +70,19 @@ def _matmul_by_rows(W: Array, dZ: Array) -> Array:
 
 
 class StaticConfig(NamedTuple):
-    """The static settings that a program is compiled for, besides shapes."""
+    """The static settings that a program is compiled for, besides shapes.
+
+    Attributes:
+        activations: of the network.
+        head: of the network.
+        metric_fns: the metrics to compute.
+        axis: the name of the mesh's axis of processes, over which batches are summed; None for one process.
+    """
 
     activations: tuple[Activation, ...]
     head: Head
     metric_fns: MetricFns = NO_METRIC_FNS
+    axis: str | None = None
 
     def network(self, layers: Layers) -> Network:
         """Return the network with these layers."""
@@ -80,7 +90,10 @@ class StaticConfig(NamedTuple):
 
 
 class Hyperparameters(NamedTuple):
-    """The numbers of a fit, with the key of its random numbers (None if nothing is drawn)."""
+    """The numbers of a fit, with the key of its random numbers (None if nothing is drawn).
+
+    Over several processes the key is its two words, an array that all of them can hold.
+    """
 
     optimizer: Optimizer
     objective: Objective
@@ -145,6 +158,30 @@ def _run(
 run = compile_by_shape(_run)
 # The device reuses the memory of the carry: large parameters are not held twice; the caller's are lost.
 run_donated = compile_by_shape(_run, donate_argnums=[2])
+
+
+@partial(compile_by_shape, n_static=2)
+def run_shared(
+    static: StaticConfig,
+    mesh: Mesh,
+    hyperparameters: Hyperparameters,
+    carry: Carry,
+    dataset: Dataset | None,
+    chunk: PaddedChunk,
+) -> ChunkResult:
+    """Take a step for each batch of a chunk, of which every process has its own rows."""
+    specs: Callable[..., Any] = PartitionSpec
+    own, same = specs(static.axis), specs()
+    chunk_specs = PaddedChunk(same, own, own, own, own, same, same, same, same)
+    metric_specs = StepMetrics(losses=same, examples=own, steps=same)
+    run_own: Callable[..., ChunkResult] = jax.shard_map(
+        partial(_run, static),
+        mesh=mesh,
+        in_specs=(same, same, own, chunk_specs),
+        out_specs=ChunkResult(same, metric_specs, same),
+        check_vma=False,
+    )
+    return run_own(hyperparameters, carry, dataset, chunk)
 
 
 @compile_by_shape
@@ -274,7 +311,11 @@ def _microbatch_step(
     """Return the term of microbatch i and the metric of its examples."""
     net, batch = static.network(state.layers), _batch(static, dataset, chunk, i)
     objective, metric = hyperparameters.objective, static.metric_fns.examples
-    random = random_source(hyperparameters.key, state.steps, chunk.microbatch_index[i])
+    part = chunk.microbatch_index[i]
+    if static.axis is not None:
+        # No two processes draw the same masks.
+        part = part * lax.axis_size(static.axis) + lax.axis_index(static.axis)
+    random = random_source(hyperparameters.key, state.steps, part)
     uniform = None if random is None else random.uniform
     masks = dropout_masks(net, batch.B.shape[1], objective.dropout, uniform)
     return microbatch_gradient(net, batch, chunk.inverse_weights[i], masks, objective.mechanism, metric)
@@ -290,9 +331,23 @@ def _optimizer_step(
 ) -> tuple[TrainState, Array, Array | None]:
     """Return the state after the step of the batch that i ends, its loss, and the step's metric."""
     optimizer, objective, key = hyperparameters
+    if static.axis is not None:
+        total = _sum_over(static.axis, total)
     random = random_source(key, state.steps, OF_THE_BATCH)
     loss, gradient = finalize_batch(total, state.layers, objective, chunk.inverse_weights[i], random)
     config = TrainConfig(static.network(state.layers), optimizer, objective)
     after = apply_gradient(config, state, gradient, chunk.rates[i])
     metric = static.metric_fns.steps
     return after, loss, None if metric is None else metric(total.gradient, state.layers, after.layers)
+
+
+def _sum_over(axis: str, total: LossAndGradient) -> LossAndGradient:
+    """Return the sum of a batch's loss and gradient over the processes, in one collective."""
+    leaves, structure = jax.tree.flatten(total)
+    psum: Callable[..., Array] = lax.psum
+    flat = psum(jnp.concatenate([leaf.reshape(-1) for leaf in leaves]), axis)
+    ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
+    parts = jnp.split(flat, ends)
+    shaped = [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
+    result: LossAndGradient = jax.tree.unflatten(structure, shaped)
+    return result

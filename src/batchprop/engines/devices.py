@@ -32,7 +32,8 @@ def get_device(name: str | None) -> Any:
 
 def _devices(name: str | None) -> list[Any]:
     try:
-        return list(jax.devices(name))
+        # Of several processes each computes on its own devices.
+        return list(jax.local_devices(backend=name))
     # JAX fails an assertion if JAX_PLATFORMS names a platform that does not exist.
     except (RuntimeError, AssertionError):
         return []

@@ -7,7 +7,6 @@ with microbatches that are never run. A compiled program thus sees the same shap
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,9 +17,11 @@ from batchprop.batches import (
     Dataset,
     EpochBatches,
     Indices,
-    SequentialBatches,
+    SharedBatches,
     batch_sizes,
-    microbatches,
+    flat_rows,
+    own_batches,
+    share_sizes,
     take_rows,
     weight_unit,
 )
@@ -66,6 +67,22 @@ class PaddedChunk(NamedTuple):
     rates: Any
 
 
+class BatchWeights(NamedTuple):
+    """The weights of batches whose rows several processes hold.
+
+    Attributes:
+        largest: the largest weight in each batch ``(b,)``.
+        totals: their sum Σw ``(b,)``.
+    """
+
+    largest: NDArray[np.float64]
+    totals: NDArray[np.float64]
+
+    def subset(self, index: slice) -> "BatchWeights":
+        """Return those of some of the batches."""
+        return BatchWeights(self.largest[index], self.totals[index])
+
+
 class Microbatches(NamedTuple):
     """E microbatches of some batches, as row numbers.
 
@@ -92,9 +109,11 @@ class Microbatches(NamedTuple):
 
 def padded_batch_size(batches: EpochBatches, capacity: int = 1) -> int:
     """Return the batch size to compile for: the capacity so far, or a larger one of at most 4096 rows."""
-    sizes = batch_sizes(batches)
+    sizes = share_sizes(batches)
     largest = int(sizes.max())
-    if largest <= capacity:
+    # A share that is larger than planned is split: of another width sums would be rounded otherwise, and a
+    # resumed fit would not end as an uninterrupted one.
+    if largest <= (2 * capacity if isinstance(batches, SharedBatches) else capacity):
         return capacity
     # Where only the last batch is smaller, the batch size itself pads least. Where sizes vary, a power of two
     # spares a new program for an epoch whose largest batch is slightly larger.
@@ -106,6 +125,22 @@ def poisson_batch_capacity(expected_size: int) -> int:
     """Return a batch size that only one Poisson batch in 30 000 exceeds."""
     # Four standard deviations above the mean.
     return math.ceil(expected_size + 4 * math.sqrt(expected_size))
+
+
+def share_capacity(batch_size: int, fraction: float) -> int:
+    """Return a size that a process's share of a batch rarely exceeds, a multiple of 8.
+
+    Args:
+        batch_size: m, the rows of all processes.
+        fraction: of all rows, that the process holds.
+
+    Example:
+        >>> share_capacity(200, 0.25), share_capacity(200, 1.0)
+        (88, 200)
+    """
+    # Five standard deviations above the mean.
+    size = batch_size * fraction + 5 * math.sqrt(batch_size * fraction * (1 - fraction))
+    return max(min(batch_size, -(-math.ceil(size) // 8) * 8), 1)
 
 
 def microbatch_width(capacity: int) -> int:
@@ -135,19 +170,21 @@ def iter_padded_chunks(
     S: int,
     *,
     resident: bool = False,
-    expected_size: float | None = None,
+    batch_weights: BatchWeights | float | None = None,
     keep_weightless: bool = False,
 ) -> Iterator[PaddedChunk]:
-    """Yield the microbatches of an epoch, S at a time; ``expected_size`` replaces a private batch's Σw.
+    """Yield the microbatches of an epoch, S at a time.
 
-    The rows of a batch of weight 0 are zeros, unless ``keep_weightless``.
+    ``batch_weights`` are those of batches of which this process holds a part, or a number that replaces a
+    private batch's Σw. The rows of a batch of weight 0 are zeros, unless ``keep_weightless``.
     """
     # Batches are split as chunks are taken, so that memory holds a few chunks and one batch, not the epoch.
-    parts_per_batch = -(-int(batch_sizes(batches).max()) // width)
+    parts_per_batch = -(-int(share_sizes(batches).max()) // width)
     batches_at_once = max(S // max(parts_per_batch, 1), 1)
     for first in range(0, len(batches), batches_at_once):
         some = slice(first, first + batches_at_once)
-        split = split_microbatches(dataset, batches[some], width, expected_size)
+        weights = batch_weights.subset(some) if isinstance(batch_weights, BatchWeights) else batch_weights
+        split = split_microbatches(dataset, batches[some], width, weights)
         for start in range(0, len(split.rows), S):
             part = split.subset(slice(start, start + S))
             yield pad(
@@ -162,25 +199,39 @@ def iter_padded_chunks(
 
 
 def split_microbatches(
-    dataset: Dataset, batches: EpochBatches, width: int, expected_size: float | None = None
+    dataset: Dataset,
+    batches: EpochBatches,
+    width: int,
+    batch_weights: BatchWeights | float | None = None,
 ) -> Microbatches:
     """Split batches into microbatches of one shape; an empty batch becomes a microbatch of weight 0."""
-    sizes = batch_sizes(batches)
+    shared, expected_size = (
+        (batch_weights, None) if isinstance(batch_weights, BatchWeights) else (None, batch_weights)
+    )
+    sizes = share_sizes(batches)
     counts = np.maximum(-(-sizes // width), 1)
     is_last = np.zeros(counts.sum(), dtype=bool)
     is_last[np.cumsum(counts) - 1] = True
     batch_index = np.repeat(np.arange(len(batches)), counts)
     microbatch_index = np.arange(len(batch_index)) - (np.cumsum(counts) - counts)[batch_index]
-    rows, valid = _pad_rows(batches, sizes, width, len(batch_index))
+    rows, valid = _pad_rows(own_batches(batches), np.cumsum(counts) - counts, width, len(batch_index))
     _check_rows(rows, dataset.n_rows)
-    weights = np.asarray(valid, dataset.Y.dtype)
+    weights: NDArray[Any] = valid.astype(dataset.Y.dtype)
     if dataset.weights is not None:
-        weights = valid * dataset.weights[rows].astype(np.float64)
-        if expected_size is None:
-            largest = np.maximum.reduceat(weights.max(axis=1), np.cumsum(counts) - counts)
-            weights = weights / weight_unit(largest)[batch_index, None]
+        # A process without rows has no weight for the padding, either.
+        own = dataset.weights[rows] if dataset.n_rows else np.zeros(rows.shape)
+        weights = valid * own.astype(np.float64)
+    unit: Any = 1.0
+    if dataset.weights is not None and expected_size is None:
+        largest = np.maximum.reduceat(weights.max(axis=1), np.cumsum(counts) - counts)
+        unit = weight_unit(largest if shared is None else shared.largest)
+        weights = weights / unit[batch_index, None]
     # In float64: in float32 a sum of many small weights loses digits.
     totals = np.bincount(batch_index, weights=weights.sum(axis=1, dtype=np.float64), minlength=len(batches))
+    if shared is not None:
+        totals = shared.totals / unit
+    elif isinstance(batches, SharedBatches):
+        totals = batch_sizes(batches).astype(np.float64)
     if expected_size is not None:
         totals = np.full(len(batches), expected_size)
     inverse_weights = np.divide(1.0, totals, out=np.zeros(len(batches)), where=totals > 0)
@@ -194,12 +245,12 @@ def split_microbatches(
     )
 
 
-def valid_mask(sizes: NDArray[np.intp], width: int) -> NDArray[np.bool_]:
+def valid_mask(batches: EpochBatches, width: int) -> NDArray[np.bool_]:
     """Return which entries of all microbatches ``(E, width)`` are rows of their batches and not padding."""
-    counts = np.maximum(-(-sizes // width), 1)
+    counts = np.maximum(-(-share_sizes(batches) // width), 1)
     ends = np.cumsum(counts)
     before = (np.arange(ends[-1]) - np.repeat(ends - counts, counts)) * width
-    remaining = np.repeat(sizes, counts) - before
+    remaining = np.repeat(batch_sizes(own_batches(batches)), counts) - before
     valid: NDArray[np.bool_] = np.arange(width) < remaining[:, None]
     return valid
 
@@ -236,6 +287,10 @@ def gather_rows(X: Any, part: Microbatches, S: int, *, keep_weightless: bool = F
     """Return the rows of at most S microbatches in a new array ``(S, width, columns)``, unset beyond them."""
     n, width = part.rows.shape
     out = allocate_aligned((S, width, X.shape[1]), X.dtype)
+    if not X.shape[0]:
+        # A process without rows still takes part in every step.
+        out[:n] = 0
+        return out
     copy_rows(X, part.rows.reshape(-1), out[:n].reshape(n * width, X.shape[1]))
     # The rows of a batch of weight 0 may be infinite or NaN, and 0 · ∞ is NaN.
     if not keep_weightless:
@@ -269,23 +324,23 @@ def pad_to(values: NDArray[Any], S: int) -> NDArray[Any]:
 
 
 def _pad_rows(
-    batches: EpochBatches, sizes: NDArray[np.intp], width: int, n: int
+    batches: EpochBatches, first: NDArray[np.intp], width: int, n: int
 ) -> tuple[Indices, NDArray[np.bool_]]:
-    """Return row numbers ``(n, width)`` and which are valid; padding repeats its microbatch's first row."""
-    if (sizes[:-1] == width).all() and 0 < sizes[-1] <= width:
-        # The common case, full batches and a last one, without a loop over batches.
-        missing = width - int(sizes[-1])
-        flat = batches.rows if isinstance(batches, SequentialBatches) else np.concatenate(batches)
-        if missing:
-            flat = np.concatenate([flat, np.repeat(batches[-1][:1], missing)])
-        is_valid = np.arange(n * width) < n * width - missing
-        return flat.reshape(n, width), is_valid.reshape(n, width)
-    padded, valid = np.zeros((n, width), dtype=np.intp), np.zeros((n, width), dtype=bool)
-    parts = chain.from_iterable(list(microbatches(rows, width)) or [rows] for rows in batches)
-    for i, part in enumerate(parts):
-        padded[i, : len(part)], valid[i, : len(part)] = part, True
-        padded[i, len(part) :] = part[0] if len(part) else 0
-    return padded, valid
+    """Return row numbers ``(n, width)`` and which are valid; padding repeats its microbatch's first row.
+
+    ``first`` is the number of each batch's first microbatch.
+    """
+    sizes, rows = batch_sizes(batches), flat_rows(batches)
+    if len(rows) == n * width:
+        # Whole batches only.
+        return rows.reshape(n, width), np.ones((n, width), dtype=bool)
+    # Where each row goes: its batch's first microbatch, and its place in the batch.
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    flat = np.repeat(first * width, sizes) + place
+    padded, valid = np.zeros(n * width, dtype=rows.dtype), np.zeros(n * width, dtype=bool)
+    padded[flat], valid[flat] = rows, True
+    by_part, is_valid = padded.reshape(n, width), valid.reshape(n, width)
+    return np.where(is_valid, by_part, by_part[:, :1]), is_valid
 
 
 def _check_rows(rows: Indices, n: int) -> None:

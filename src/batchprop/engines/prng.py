@@ -35,8 +35,8 @@ class Key(NamedTuple):
 
     @classmethod
     def of(cls, key: Array) -> Self:
-        """Return the words of a key of JAX."""
-        words: Any = jax.random.key_data(key)
+        """Return the words of a key of JAX, or of an array of the two."""
+        words: Any = key if key.dtype == jnp.uint32 else jax.random.key_data(key)
         return cls(words[0], words[1])
 
     def fold_in(self, number: Array | int) -> Self:

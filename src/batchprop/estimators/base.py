@@ -26,6 +26,7 @@ from batchprop.backprop import (
 )
 from batchprop.batches import Batch, Dataset, gather, rescale_weights, take_columns
 from batchprop.data.frames import to_eager
+from batchprop.data.shuffle import ShuffleConfig
 from batchprop.data.sources import DataSource
 from batchprop.errors import DivergedError, InputError, ParameterError
 from batchprop.estimators.checkpoint_manager import FitStart, prepare_start
@@ -33,6 +34,7 @@ from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.datasets import (
     ArrayDataset,
     RowEncoder,
+    SharedDataset,
     StreamingDataset,
     as_source,
     check_streamable,
@@ -51,6 +53,13 @@ from batchprop.estimators.recording import (
     check_recording,
     to_frame,
 )
+from batchprop.estimators.sharing import (
+    check_same_everywhere,
+    check_same_source,
+    check_sharable,
+    gather_labels,
+    gather_validation_rows,
+)
 from batchprop.estimators.source_summary import holdout_seed, scan_source
 from batchprop.estimators.targets import to_dense
 from batchprop.estimators.validation import (
@@ -68,6 +77,7 @@ from batchprop.estimators.validation import (
 from batchprop.network import Network, broadcast_to_layers, glorot_uniform
 from batchprop.objective import Objective
 from batchprop.params import Layer, Layers
+from batchprop.processes import current
 from batchprop.training import Engine
 
 FLOATS = [np.float64, np.float32]
@@ -204,9 +214,49 @@ class BaseMLP(FitInterface):
 
     def _read_arrays(self, X: Any, y: Any, call: FitArgs, *, fresh: bool) -> tuple[ArrayDataset, Any]:
         """The rows of a table in memory, and the dtype in which their weights are kept."""
+        if current().count > 1:
+            return self._read_shared_arrays(X, y, call, fresh=fresh)
         weights, given = self._check_weights(X, call.sample_weight), y
         X, y = self._validate_data(X, y, reset=fresh, weights=weights)
-        dtype, X = np.dtype(self.dtype or X.dtype), self._cast(X)
+        dtype, X = np.dtype(self.dtype or X.dtype), self._cast(X, len(y))
+        rows = self._label_rows(X, y, given, weights, call, fresh=fresh)
+        return ArrayDataset(rows, Dataset(X, rows.Y, rows.weights), np.arange(len(rows.Y))), dtype
+
+    def _read_shared_arrays(self, X: Any, y: Any, call: FitArgs, *, fresh: bool) -> tuple[SharedDataset, Any]:
+        """The same for rows of which each process has its own; y and weights of all come to every process."""
+        processes = current()
+        with processes.guard():
+            weights = check_sample_weight(call.sample_weight, _num_samples(X), require_positive=False)
+            given, (X, y) = y, self._validate_data(X, y, reset=fresh, weights=weights)
+            if weights is not None and not is_classifier(self):
+                y = _restore_weightless(y, given, weights)
+            check_sharable(self)
+            dtype = np.dtype(self.dtype or X.dtype)
+        share = processes.share(X.shape[0])
+        check_same_everywhere(self, call, X, y, weights)
+        y = gather_labels(y)
+        if weights is not None:
+            weights = np.concatenate(processes.gather_rows(weights))
+            check_nonzero_weight(weights, "row")
+            weights = rescale_weights(weights)
+        with processes.guard():
+            X = self._cast(X, share.n_rows)
+        rows = self._label_rows(X, y, y, weights, call, fresh=fresh)
+        own = slice(share.start, share.start + X.shape[0])
+        encoded = Dataset(X, rows.Y[own], None if rows.weights is None else rows.weights[own])
+        return SharedDataset(rows, encoded, np.arange(share.n_rows), share=share), dtype
+
+    def _label_rows(
+        self,
+        X: Any,
+        y: Any,
+        given: Any,
+        weights: NDArray[np.float64] | None,
+        call: FitArgs,
+        *,
+        fresh: bool,
+    ) -> LabelledRows:
+        """Learn the form of the targets, and encode them."""
         self._fit_targets(y, call._replace(sample_weight=weights), fresh=fresh)
         Y = self._encode_targets(y, X.dtype)
         if weights is not None and not is_classifier(self):
@@ -214,8 +264,7 @@ class BaseMLP(FitInterface):
         by_row = self._apply_class_weight(y, weights)
         if not call.partial:  # a piece may hold rows of a class of weight 0 only
             check_nonzero_weight(by_row, "row", self._weights_name())
-        rows = LabelledRows(X, y, Y, by_row)
-        return ArrayDataset(rows, Dataset(X, Y, by_row), np.arange(len(Y))), dtype
+        return LabelledRows(X, y, Y, by_row)
 
     def _check_weights(
         self, X: Any, sample_weight: Any, name: str = "sample_weight"
@@ -248,8 +297,12 @@ class BaseMLP(FitInterface):
         n_outputs = self._encode_targets(summary.y, dtype).shape[1]
         encoder = RowEncoder(self._validate_data, self._encode_targets, self._apply_class_weight)
         shuffle = start.shuffle_config(source, (summary.n_features + n_outputs) * dtype.itemsize)
+        if (processes := current()).count > 1:
+            check_same_source(self, call, source, summary)
+            # The memory that is free may differ.
+            shuffle = ShuffleConfig(*processes.broadcast([*shuffle]))
         dataset = StreamingDataset(source, summary, encoder, seed, n_outputs, dtype, shuffle)
-        if self.shuffle:
+        if self.shuffle and processes.index == 0:
             dataset.warn_if_barely_shuffled()
         return dataset
 
@@ -265,10 +318,10 @@ class BaseMLP(FitInterface):
         y = to_dense(y)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
-    def _cast(self, X: Any) -> Any:
+    def _cast(self, X: Any, n_rows: int) -> Any:
         if self.dtype is None:
             return X
-        wide = X.shape[0] * X.shape[1] <= FLOAT64_MAX_SIZE or self.solver == "lbfgs"
+        wide = n_rows * X.shape[1] <= FLOAT64_MAX_SIZE or self.solver == "lbfgs"
         try:
             # Refuses values that do not fit, also if float64 trains it.
             in_dtype = _as_dtype(X, self.dtype)
@@ -350,6 +403,8 @@ class BaseMLP(FitInterface):
             X_val = to_eager(call.X_val)
             sample_weight = self._check_weights(X_val, call.sample_weight_val, "sample_weight_val")
             X, y = self._validate_data(X_val, call.y_val, reset=False, weights=sample_weight)
+            if current().count > 1:
+                X, y, sample_weight = gather_validation_rows(X, y, sample_weight)
             Y = self._encode_targets(y, dtype)
             self._check_n_outputs(Y.shape[1])
             weights = self._apply_class_weight(y, sample_weight)

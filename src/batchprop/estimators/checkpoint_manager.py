@@ -30,6 +30,7 @@ from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.source_summary import DEFAULT_MEMORY
 from batchprop.estimators.validation import FitArgs
 from batchprop.files import file_lock
+from batchprop.processes import Processes, current
 from batchprop.schedules import Schedule
 from batchprop.training import Engine, TrainProgress
 
@@ -48,12 +49,14 @@ class FitStart(NamedTuple):
         rng_state: the initial state of ``rng``.
         checkpoints: where the fit is saved, or None.
         resumed: the checkpoint that the fit resumes from, or None.
+        writes: whether this process writes the checkpoints.
     """
 
     rng: np.random.RandomState
     rng_state: dict[str, Any]
     checkpoints: Checkpoints | None = None
     resumed: CheckpointData | None = None
+    writes: bool = True
 
     @property
     def rows_seen(self) -> int | None:
@@ -70,7 +73,7 @@ class FitStart(NamedTuple):
 
     def lock(self) -> AbstractContextManager[Any]:
         """Keep other fits out of the folder of the checkpoints."""
-        if self.checkpoints is None:
+        if self.checkpoints is None or not self.writes:
             return nullcontext()
         return file_lock(self.checkpoints.folder, parameter="checkpoint")
 
@@ -83,24 +86,47 @@ def prepare_start(estimator: FitInterface, call: FitArgs) -> FitStart:
         CheckpointError: there are checkpoints and ``resume`` is not set, or all are damaged.
     """
     checkpoints, rng = Checkpoints.of(call.checkpoint), check_random_state(estimator.random_state)
-    _check_resume(checkpoints, resume=call.resume)
-    _check_savable(estimator, call)
-    data = checkpoints.latest() if checkpoints is not None and call.resume else None
+    processes = current()
+    writes, data = processes.index == 0, None
+    with processes.guard():
+        _check_resume(checkpoints if writes else None, checkpoints, resume=call.resume)
+        _check_savable(estimator, call)
+        if writes and checkpoints is not None and call.resume:
+            data = checkpoints.latest()
+    if processes.count > 1:
+        data = _share_checkpoint(data, processes)
+        # A generator of each process's own would shuffle the rows of each in another order.
+        rng = _share_rng(rng, processes)
     if data is not None:
         # Weights, split and order are drawn again, with the same result: a checkpoint need not hold the rows.
         rng = np.random.RandomState()
         restore_rng(rng, data)
-    return FitStart(rng, rng.get_state(legacy=False), checkpoints, data)
+    return FitStart(rng, rng.get_state(legacy=False), checkpoints, data, writes)
 
 
-def _check_resume(checkpoints: Checkpoints | None, *, resume: Any) -> None:
+def _share_checkpoint(data: CheckpointData | None, processes: Processes) -> CheckpointData | None:
+    """Return process 0's checkpoint: the others need not see its folder."""
+    shared = processes.broadcast(None if data is None else [dict(data.arrays), dict(data.metadata)])
+    return None if shared is None else CheckpointData(*shared)
+
+
+def _share_rng(rng: np.random.RandomState, processes: Processes) -> np.random.RandomState:
+    """Return a generator in the state of process 0's."""
+    state = rng.get_state(legacy=False)
+    shared = np.random.RandomState()
+    shared.set_state(processes.broadcast(state))
+    return shared
+
+
+def _check_resume(own: Checkpoints | None, checkpoints: Checkpoints | None, *, resume: Any) -> None:
+    """Check ``resume``; ``own`` are the checkpoints if this process writes them."""
     if not isinstance(resume, bool | np.bool_):
         raise ParameterError(f"resume={resume!r} is not allowed: give True or False")
     if resume and checkpoints is None:
         raise ParameterError("resume=True needs checkpoint=FOLDER, where a fit was saved: name it")
-    if checkpoints is not None and not resume and checkpoints.files():
+    if own is not None and not resume and own.files():
         raise CheckpointError(
-            f"the folder {checkpoints.folder} holds checkpoints of an earlier fit: resume from them with "
+            f"the folder {own.folder} holds checkpoints of an earlier fit: resume from them with "
             "resume=True, or name another folder"
         )
 
@@ -361,6 +387,7 @@ class CheckpointManager:
         checkpoints = self.start.checkpoints
         if checkpoints is not None and checkpoints.should_save(progress.epochs, between=between):
             self._save(checkpoints)
+        current().note_progress()
 
     def end(self, *, stopped: bool) -> FitState:
         """Return the final state and save it; after Ctrl-C save the last one.
@@ -374,7 +401,8 @@ class CheckpointManager:
             if not self.callback.estimator.interrupted_:
                 self.state = replace(state, rng_state=self.engine.rng_state(), ended=stopped)
         if self.start.checkpoints is not None:
-            self._save(self.start.checkpoints)
+            with current().guard():
+                self._save(self.start.checkpoints)
         return state
 
     def end_with_best(self, error: DivergedError) -> bool:
@@ -422,6 +450,8 @@ class CheckpointManager:
         self.state = state
 
     def _save(self, checkpoints: Checkpoints) -> None:
+        if not self.start.writes:
+            return
         states = {"now": self.state, **({"best": self._best} if self._may_rewind else {})}
         data = to_checkpoint(states, self.start, self._rows_seen, self._fingerprint, self._threads)
         checkpoints.write(data, self.state.progress.epochs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,11 +16,13 @@ from batchprop.batches import (
     Indices,
     minibatches,
     rescale_weights,
+    share_batches,
     split_epochs,
     whole_epochs,
 )
-from batchprop.data.shuffle import ShuffleConfig, shuffled_chunks
+from batchprop.data.shuffle import ShuffleConfig, shared_chunks, shuffled_chunks
 from batchprop.data.sources import ArraySource, DataSource, IterableSource, RowBlock
+from batchprop.engines.padding import share_capacity
 from batchprop.errors import InputError, ParameterError, warn
 from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.source_summary import (
@@ -28,6 +30,8 @@ from batchprop.estimators.source_summary import (
     SourceSummary,
     checksum_arrays,
     holdout_mask,
+    own_partitions,
+    shared_checksum,
     subset,
     validate_block,
 )
@@ -40,6 +44,7 @@ from batchprop.estimators.validation import (
     check_nonzero_weight,
     train_valid_split,
 )
+from batchprop.processes import Share, current
 
 _MIN_PARTITIONS = 4
 """With fewer partitions open at a time, a large table is hardly shuffled."""
@@ -67,6 +72,9 @@ class TrainingRows(Protocol):
     @property
     def validation(self) -> LabelledRows | None:
         """The validation rows, or None."""
+
+    def batch_share(self, batch_size: int) -> int:
+        """Return a number of rows that a process's part of a batch rarely exceeds."""
 
     def fingerprint(self) -> dict[str, Any]:
         """Return plain data that identifies the rows: their number and a checksum, at least."""
@@ -123,7 +131,16 @@ class ArrayDataset:
     @property
     def weights(self) -> NDArray[np.floating] | None:
         """The weights of all rows, by their number."""
-        return self.encoded.weights
+        return self.labelled.weights
+
+    def batch_share(self, batch_size: int) -> int:
+        """Return the batch size: this process holds all rows."""
+        return batch_size
+
+    @property
+    def own_rows(self) -> Indices:
+        """The rows to train on that this process holds, by its own numbers."""
+        return self.rows
 
     def hold_out(
         self, fraction: float, labels: Any, rng: np.random.RandomState, weights_name: str
@@ -135,7 +152,10 @@ class ArrayDataset:
             left = "row that the validation set leaves to train on"
             check_nonzero_weight(weights[train], left, weights_name)
             check_nonzero_weight(weights[rows], "row of the validation set", weights_name)
-        return replace(self, rows=train, validation=self.labelled.subset(rows).without_weightless())
+        return replace(self, rows=train, validation=self._subset(rows).without_weightless())
+
+    def _subset(self, rows: Indices) -> LabelledRows:
+        return self.labelled.subset(rows)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the number of rows, and a checksum of all."""
@@ -155,6 +175,62 @@ class ArrayDataset:
         if batches_per_chunk is None:
             return whole_epochs(self.encoded, sampler)
         return split_epochs(self.encoded, sampler, batches_per_chunk)
+
+
+@dataclass(frozen=True)
+class SharedDataset(ArrayDataset):
+    """Rows in the memory of several processes, of which each holds its own part of X.
+
+    The rows are numbered through in the order of the processes. Targets and weights of all rows are in every
+    process: they decide classes, strata and the sums of weights alike, and take little beside X.
+
+    Attributes:
+        labelled: X of this process, and y, Y and weights of all rows.
+        encoded: the rows of this process, as the network takes them.
+        rows: which of all rows to train on.
+        validation: the validation rows of all processes, in each of them; or None.
+        share: the rows of this process.
+    """
+
+    share: Share = field(kw_only=True)
+
+    def batch_share(self, batch_size: int) -> int:
+        """Return a number of rows that a process's part of a batch rarely exceeds."""
+        counts = np.bincount(self.share.owners(self.rows), minlength=len(self.share.starts) - 1)
+        return share_capacity(batch_size, float(counts.max() / max(len(self.rows), 1)))
+
+    @property
+    def own_rows(self) -> Indices:
+        """The rows to train on that this process holds, by its own numbers."""
+        return self.share.own(self.rows)
+
+    def _subset(self, rows: Indices) -> LabelledRows:
+        """Some of the rows of all processes, in every one of them."""
+        labelled = self.labelled
+        own = np.asarray(to_dense(labelled.X[self.share.own(rows)]))
+        X = self.share.assemble(rows, current().gather_rows(own))
+        weights = None if labelled.weights is None else labelled.weights[rows]
+        return LabelledRows(X, labelled.y[rows], labelled.Y[rows], weights)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return the number of rows, and a checksum of all: that of one process with the same rows."""
+        checksum = shared_checksum(self.encoded.X)
+        checksum = checksum_arrays(self.labelled.Y, self.labelled.weights, self.rows, start=checksum)
+        return {"rows": self.n_rows, "data": checksum, **_validation_checksum(self.validation)}
+
+    def chunks(
+        self,
+        batch_size: int,
+        rng: np.random.RandomState | None,
+        sampler: BatchSampler | None = None,
+        batches_per_chunk: int | None = None,
+    ) -> EpochIterator:
+        """Yield epochs over the rows of all processes, which take the same batches of them."""
+        sampler = minibatches(self.rows, batch_size, rng) if sampler is None else sampler
+        shared = (share_batches(batches, self.share) for batches in sampler)
+        if batches_per_chunk is None:
+            return whole_epochs(self.encoded, shared)
+        return split_epochs(self.encoded, shared, batches_per_chunk)
 
 
 class RowEncoder(NamedTuple):
@@ -205,6 +281,10 @@ class StreamingDataset:
         """None: they are read with the rows."""
         return
 
+    def batch_share(self, batch_size: int) -> int:
+        """Return the largest number of rows of a batch that a process reads."""
+        return batch_size if current().count == 1 else int(self._batch_counts(batch_size).max())
+
     def hold_out(self, fraction: float, weights_name: str) -> StreamingDataset:
         """Validate on the rows that the scan of the source held out.
 
@@ -253,9 +333,35 @@ class StreamingDataset:
         if sampler is not None:
             raise ParameterError("a sampler names rows by their numbers: give it rows in memory")
         seed = None if rng is None else int(rng.randint(2**31 - 1))
+        processes = current()
+        if processes.count > 1:
+            return shared_chunks(
+                self._read_partition,
+                own_partitions(self.source.partitions),
+                self._batch_counts(batch_size),
+                processes.index,
+                self.shuffle,
+                seed,
+                self._no_rows(),
+            )
         return shuffled_chunks(
             self._read_partition, len(self.source.partitions), batch_size, self.shuffle, seed
         )
+
+    def _batch_counts(self, batch_size: int) -> NDArray[np.intp]:
+        """How many rows each process reads for each batch: its part of all, spread evenly."""
+        n_batches = -(-self.n_rows // batch_size)
+        own_rows = np.array(self.summary.own_rows)[:, None]
+        counts: NDArray[np.intp] = np.diff(np.arange(n_batches + 1) * own_rows // n_batches, axis=1)
+        return counts
+
+    def _no_rows(self) -> Dataset:
+        """No rows, in the form in which they are read."""
+        summary = self.summary
+        weighs = summary.weighted or self.encoder.weigh(summary.y[:1], None) is not None
+        X = np.empty((0, summary.n_features), dtype=self.dtype)
+        Y = np.empty((0, self.n_outputs), dtype=self.dtype)
+        return Dataset(X, Y, np.empty(0) if weighs else None)
 
     def warn_if_barely_shuffled(self) -> None:
         """Warn about a table whose shuffle buffer holds only a few neighbouring rows at a time."""

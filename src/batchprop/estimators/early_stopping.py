@@ -18,6 +18,7 @@ from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.validation import LabelledRows, describe_unresolved
 from batchprop.files import defer_signals
 from batchprop.network import Network
+from batchprop.processes import current
 from batchprop.schedules import ReduceOnPlateau, Schedule
 from batchprop.training import Engine, EpochRecord, TrainProgress
 
@@ -78,11 +79,13 @@ class ValidationCallback:
             self.state, stop = self._advance(epoch)
             self.last = epoch = replace(epoch, fit_state=self.state)
             publish(self.estimator, self.state)
-            if self.estimator.verbose:
+            if self.estimator.verbose and current().index == 0:
                 print(_format_epoch(epoch))
         # Every callback gets every epoch, even if an earlier callback ends training.
         answers = [callback(epoch) for callback in self.estimator.callbacks or ()]
-        return stop or any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
+        stop = stop or any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
+        # What ends training in one process, as its clock, ends it in all.
+        return bool(current().largest([int(stop)])[0])
 
     def end_with_best(self, error: DivergedError) -> bool:
         """Where there are best weights, record the epoch that diverged, and warn that they are kept.

@@ -13,8 +13,9 @@ from batchprop.engines.auto import Workload, choose_engine, jax_is_installed, wo
 from batchprop.engines.forking import forked_from_jax
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.engines.padding import poisson_batch_capacity
-from batchprop.errors import warn
+from batchprop.errors import ParameterError, warn
 from batchprop.estimators.parameters import AUTO_BATCH
+from batchprop.processes import current
 
 if TYPE_CHECKING:
     from batchprop.estimators.interface import FitInterface
@@ -23,9 +24,26 @@ if TYPE_CHECKING:
 
 
 def fit_engine(
-    estimator: FitInterface, net: Network, n_rows: int, batch_size: int, entropy: list[int] | None
+    estimator: FitInterface,
+    net: Network,
+    n_rows: int,
+    batch_size: int,
+    entropy: list[int] | None,
+    batch_share: int = 1,
 ) -> Engine:
-    """Return the engine for a fit, seeded with ``entropy``, and note its name as ``engine_``."""
+    """Return the engine for a fit, seeded with ``entropy``, and note its name as ``engine_``.
+
+    Args:
+        estimator: its parameters; it gets ``engine_``.
+        net: the initial network.
+        n_rows: the number of training rows.
+        batch_size: the first batch size.
+        entropy: the seed, or None where nothing is drawn.
+        batch_share: the rows of a batch that one of several processes has.
+    """
+    processes = current()
+    if processes.count > 1:
+        return _make_shared(estimator, entropy, batch_share, processes.mesh)
     # A call of partial_fit is also judged by max_iter epochs, as it is rarely the only one.
     work = Workload(net.sizes, n_rows, batch_size, estimator.max_iter)
     estimator.engine_ = _choose(estimator, net, work)
@@ -67,18 +85,34 @@ def _is_builtin(net: Network) -> bool:
     return all(activation in ACTIVATIONS.values() for activation in net.activations)
 
 
+def _make_shared(estimator: FitInterface, entropy: list[int] | None, capacity: int, mesh: Any) -> Engine:
+    """Return the engine of a fit of several processes, which JAX alone can run."""
+    if estimator.device is not None and estimator.device != mesh.device.platform:
+        raise ParameterError(
+            f"device={estimator.device!r} differs from the device of the processes, "
+            f"{mesh.device.platform!r}: give it to distributed.initialize"
+        )
+    from batchprop.engines.jax import JaxEngine
+
+    estimator.engine_ = "jax"
+    return JaxEngine(seed=_seed(entropy), precision=estimator.precision, capacity=capacity, mesh=mesh)
+
+
+def _seed(entropy: list[int] | None) -> int | None:
+    return None if entropy is None else _pack_words(np.random.SeedSequence(entropy).generate_state(4))
+
+
 def _make(estimator: FitInterface, name: str, entropy: list[int] | None) -> Engine:
     if name == "numpy":
         return NumpyEngine(None if entropy is None else np.random.default_rng(entropy))
     from batchprop.engines.jax import JaxEngine
 
-    seed = None if entropy is None else _pack_words(np.random.SeedSequence(entropy).generate_state(4))
     # A call of partial_fit with few rows is padded to a batch, as the next one may have more.
     named = {"auto": AUTO_BATCH, "full": 1, "noise": 1}
     capacity = int(named.get(str(estimator.batch_size), estimator.batch_size))
     if estimator.privacy is not None:
         capacity = poisson_batch_capacity(capacity)
-    return JaxEngine(estimator.device, seed=seed, precision=estimator.precision, capacity=capacity)
+    return JaxEngine(estimator.device, seed=_seed(entropy), precision=estimator.precision, capacity=capacity)
 
 
 def _pack_words(words: NDArray[Any]) -> int:

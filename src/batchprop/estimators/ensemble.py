@@ -32,6 +32,8 @@ from batchprop.estimators.recording import (
     relabel_records,
     to_frame,
 )
+from batchprop.estimators.sharing import own_rows
+from batchprop.processes import current
 from batchprop.training import EpochRecord
 
 MIN_FOLDS, MAX_FOLDS = 4, 8
@@ -148,7 +150,8 @@ class EnsembleFit(NamedTuple):
 
 
 def _fit_member(member: Any, X: Any, y: NDArray[Any], number: int, call: EnsembleFit) -> None:
-    fold, checkpoint = call.folds[number], call.checkpoint
+    # Every process has all rows, and trains on its part of them.
+    fold, checkpoint = Fold(*map(own_rows, call.folds[number])), call.checkpoint
     weights = [None if call.sample_weight is None else call.sample_weight[rows] for rows in fold]
     if checkpoint is not None:
         checkpoint = Checkpoints(member_folder(checkpoint.folder, number), checkpoint.every)
@@ -217,7 +220,8 @@ class _Ensemble(BaseEstimator):
         self.members_, self.interrupted_ = [], False
         for number, fold in enumerate(call.folds):
             left = end - monotonic()
-            if self.members_ and left <= 0:
+            # Where the clock of one process says so, all end.
+            if self.members_ and current().largest([int(left <= 0)])[0]:
                 return
             # The members yet to come share the time that is left.
             stop = StopAt(monotonic() + left / (len(call.folds) - number))

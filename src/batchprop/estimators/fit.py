@@ -32,6 +32,7 @@ from batchprop.estimators.threads import count_blas_threads, limit_blas_threads
 from batchprop.estimators.validation import FitArgs
 from batchprop.network import Network
 from batchprop.params import tree_flatten, tree_map, tree_unflatten
+from batchprop.processes import current
 from batchprop.schedules import Schedule
 from batchprop.training import Engine, EpochRecord, TrainConfig, TrainState, init_state, run_epochs
 
@@ -84,7 +85,7 @@ def fit(
     plan, train_state = _plan(estimator, net, dataset, start, call)
     state = initial_fit_state(estimator, train_state, validates=dataset.validation is not None)
     callback = ValidationCallback(estimator, dataset.validation, plan.schedule, plan.engine, state)
-    with start.lock():
+    with start.lock(), current().report_errors():
         threads = count_blas_threads(plan.engine, net.sizes, plan.batch_size)
         known = _fingerprint(estimator, plan, start, call)
         manager = CheckpointManager(callback, plan.engine, start, known, threads)
@@ -121,7 +122,7 @@ def _plan(
         objective = objective._replace(mechanism=private.mechanism)
     recorder = None
     if call.record_examples and isinstance(dataset, ArrayDataset):
-        recorder = DynamicsRecorder(net, dataset.rows, dataset.encoded.Y, estimator._label_encoding())
+        recorder = DynamicsRecorder(net, dataset.rows, dataset.labelled.Y, estimator._label_encoding())
     metric_fns = metric_fns_for(monitors, recording=recorder is not None)
     config = TrainConfig(net, make_optimizer(estimator), objective, metric_fns)
     state, resumed = _initial_train_state(estimator, config, partial=call.partial)
@@ -129,7 +130,7 @@ def _plan(
     rate = estimator._extra_state.get("plateau_rate") if resumed else None
     schedule = make_schedule(estimator, steps_per_epoch, dataset.n_rows, resumed=resumed, plateau_rate=rate)
     seed = _rng_seed(estimator, config, start.rng)
-    engine = fit_engine(estimator, net, dataset.n_rows, batch_size, seed)
+    engine = fit_engine(estimator, net, dataset.n_rows, batch_size, seed, dataset.batch_share(batch_size))
     rng = batch_rng(estimator, start.rng)
     plan = FitPlan(config, dataset, batch_size, schedule, engine, private, monitors, recorder, rng)
     return plan, state
@@ -173,7 +174,7 @@ def _epochs(estimator: FitInterface, plan: FitPlan, manager: CheckpointManager) 
         plan.batch_size,
         plan.rng if estimator.shuffle else None,
         sampler,
-        _batches_per_chunk(plan) if manager.needs_chunks else None,
+        _batches_per_chunk(plan) if manager.needs_chunks or _may_interrupt(plan) else None,
     )
     schedule = manager.scaled_schedule(scale_for_batch_growth(estimator, plan.schedule, sampler))
     epochs = run_epochs(
@@ -182,6 +183,11 @@ def _epochs(estimator: FitInterface, plan: FitPlan, manager: CheckpointManager) 
     if plan.monitors:
         epochs = record_monitors(estimator, plan.monitors, epochs, plan.dataset.weights, sampler)
     return epochs if plan.recorder is None else plan.recorder.record(epochs)
+
+
+def _may_interrupt(plan: FitPlan) -> bool:
+    """Whether several processes agree on signals within an epoch, whose metrics nobody needs as a whole."""
+    return current().count > 1 and not plan.monitors and plan.recorder is None and plan.private is None
 
 
 def _batches_per_chunk(plan: FitPlan) -> int:
@@ -261,7 +267,9 @@ def _rng_seed(estimator: FitInterface, config: TrainConfig, rng: np.random.Rando
         return None
     if estimator.privacy is not None and estimator.random_state is None:
         # Noise for privacy must not come from a generator that anybody may have seeded.
-        return [int(word) for word in np.random.SeedSequence().generate_state(8)]
+        own = [int(word) for word in np.random.SeedSequence().generate_state(8)]
+        seed: list[int] = current().broadcast(own)
+        return seed
     # The rows seen so far are part of the seed, so that each call of partial_fit drops other units.
     return [rng.randint(2**31 - 1), estimator.t_]
 

@@ -24,6 +24,7 @@ from batchprop.estimators.threads import limit_blas_threads
 from batchprop.network import Network
 from batchprop.objective import LossAndGradient, Objective
 from batchprop.params import Layer, Layers
+from batchprop.processes import current
 from batchprop.training import EpochRecord, TrainState
 
 
@@ -55,17 +56,21 @@ def fit_lbfgs(estimator: FitInterface, net: Network, dataset: ArrayDataset) -> N
     def on_iteration(net: Network, loss: float) -> bool:
         nonlocal started
         seconds, started = perf_counter() - started, perf_counter()
+        current().note_progress()
         state = TrainState(net.layers, (), 0)
         return callback.on_epoch_end(
             EpochRecord(next(numbers), loss, math.nan, len(rows), seconds, net, state)
         )
 
     try:
-        with limit_blas_threads(engine, net.sizes, min(len(rows), MICROBATCH_SIZE)):
+        with (
+            limit_blas_threads(engine, net.sizes, min(len(rows), MICROBATCH_SIZE)),
+            current().report_errors(),
+        ):
             net, result = _minimize(
                 estimator,
                 net,
-                lambda net: engine.value_and_gradient(net, encoded, rows, objective),
+                lambda net: engine.value_and_gradient(net, encoded, dataset.own_rows, objective),
                 on_iteration,
             )
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from batchprop.arrays import Array, namespace, squared_norm
 from batchprop.backprop import Step
-from batchprop.batches import BatchSampler, GrowingBatchSampler, batch_sizes
+from batchprop.batches import BatchSampler, GrowingBatchSampler, batch_sizes, flat_rows
 from batchprop.dynamics import SQUARED_NORM, basic_metrics
 from batchprop.errors import ParameterError, unknown_option_error
 from batchprop.estimators.interface import FitInterface
@@ -184,7 +184,7 @@ def _weighted_squared_norms(
     squared = np.asarray(epoch.metrics.examples)[:, SQUARED_NORM]
     if weights is None:
         return np.ones(len(squared)), squared
-    w = weights[np.concatenate(list(epoch.batches))]
+    w = weights[flat_rows(epoch.batches)]
     return w, np.where(w > 0, squared, 0.0)  # 0 · ∞ would be NaN
 
 

@@ -16,6 +16,7 @@ from batchprop.dp_sgd import DPMechanism
 from batchprop.errors import ParameterError
 from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.validation import FitArgs
+from batchprop.processes import current
 from batchprop.training import EpochRecord
 
 
@@ -204,7 +205,8 @@ def batch_rng(estimator: FitInterface, rng: np.random.RandomState) -> np.random.
     if estimator.privacy is None:
         return rng
     if estimator.random_state is None:
-        return np.random.RandomState(np.random.SeedSequence().generate_state(624))
+        # Several processes draw the same batches, from process 0's seed.
+        return np.random.RandomState(current().broadcast(np.random.SeedSequence().generate_state(624)))
     before = getattr(estimator, "privacy_spent_", None)
     if before is None:
         return rng

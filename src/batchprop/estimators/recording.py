@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.batches import EpochBatches, Indices, SequentialBatches
+from batchprop.batches import Indices, flat_rows
 from batchprop.dynamics import (
     LabelEncoding,
     TrainingDynamics,
@@ -79,7 +79,7 @@ class DynamicsRecorder:
             # The metrics come in the epoch's order of the rows; the dynamics are by row.
             shuffled = np.asarray(epoch.metrics.examples)
             basic = np.empty(shuffled.shape[::-1], dtype=shuffled.dtype)
-            basic[:, self._position[_epoch_order(epoch.batches)]] = shuffled.T
+            basic[:, self._position[flat_rows(epoch.batches)]] = shuffled.T
             # Sums over many epochs lose digits in float32.
             metrics = example_metrics(basic, self._Y, epoch.network.head, self._labels).T.astype(np.float64)
             rate = epoch.learning_rate
@@ -97,11 +97,6 @@ class DynamicsRecorder:
         if not _is_power_of_two(epoch.number - 1):
             rate += self.snapshots.pop().learning_rate_sum
         self.snapshots.append(WeightSnapshot.from_network(epoch.network, epoch.number, rate))
-
-
-def _epoch_order(batches: EpochBatches) -> Indices:
-    # A million batches of one row are an array already; concatenating them would take seconds.
-    return batches.rows if isinstance(batches, SequentialBatches) else np.concatenate(list(batches))
 
 
 def _is_power_of_two(number: int) -> bool:

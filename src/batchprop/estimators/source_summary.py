@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from batchprop.data.sources import DataSource, RowBlock
 from batchprop.errors import InputError
 from batchprop.estimators.targets import to_dense
 from batchprop.estimators.validation import check_nonzero_weight, check_sample_weight
+from batchprop.processes import current
 
 DEFAULT_MEMORY = 1 << 30
 """The memory of a fit on a source, in bytes, if the source names no ``memory``."""
@@ -43,6 +44,8 @@ class SourceSummary(NamedTuple):
         fraction: the fraction of the rows held out.
         checksum: of all rows, if requested.
         weight_unit: the unit of the rows' weights (see ``batches.rescale_weights``).
+        weighted: whether the rows have weights.
+        own_rows: the number of training rows of each process.
     """
 
     n_rows: int
@@ -54,6 +57,8 @@ class SourceSummary(NamedTuple):
     fraction: float
     checksum: int
     weight_unit: float = 1.0
+    weighted: bool = False
+    own_rows: tuple[int, ...] = ()
 
 
 def scan_source(
@@ -67,6 +72,8 @@ def scan_source(
     with_checksum: bool = False,
 ) -> SourceSummary:
     """Read a source once, and check every row, before a fit spends hours on it.
+
+    Each of several processes reads its own partitions, and they tell each other what they found.
 
     Args:
         source: of the rows.
@@ -83,50 +90,126 @@ def scan_source(
     Raises:
         InputError: some rows cannot be used; the message says which.
     """
-    first = next(_blocks(source), None)
-    if first is None:
-        raise InputError("there are no rows: give a table with some")
-    X, y, weights = validate_block(validate, first, reset=reset)
-    fraction = min(fraction, _max_holdout_fraction(source, X))
-    labels = LabelCounter() if count_labels else None
-    n_rows, checksum, validation, weighted = 0, 0, list[BlockRows](), weights is not None
-    largest, largest_trained = 0.0, 0.0
-    for block in _blocks(source):
-        rows = validate_block(validate, block, reset=False)
-        if weighted != (rows[2] is not None):
+    processes = current()
+    with processes.guard():
+        first = next(_blocks(source, range(len(source.partitions))), None)
+        if first is None:
+            raise InputError("there are no rows: give a table with some")
+        X, y, weights = validate_block(validate, first, reset=reset)
+    fraction = processes.broadcast(min(fraction, _max_holdout_fraction(source, X)))
+    own = _PartScan(weights is not None, count_labels=count_labels, with_checksum=with_checksum)
+    with processes.guard():
+        for partition in own_partitions(source.partitions):
+            for block in _blocks(source, [partition]):
+                rows = validate_block(validate, block, reset=False)
+                own.update(partition, block, rows, holdout_mask(block, fraction, seed))
+    return _merge(own, SourceSummary(0, X.shape[1], X.dtype, y, None, [], fraction, 0))
+
+
+class _PartScan:
+    """What one process finds in its partitions."""
+
+    def __init__(self, weighted: bool, *, count_labels: bool, with_checksum: bool) -> None:
+        self.weighted, self.n_rows = weighted, 0
+        self.labels = LabelCounter() if count_labels else None
+        self.checksums = dict[int, int]() if with_checksum else None
+        self.validation = list[BlockRows]()
+        self.held_out = list[NDArray[np.intp]]()
+        self.largest = self.largest_trained = 0.0
+
+    def update(self, partition: int, block: RowBlock, rows: BlockRows, holdout: NDArray[np.bool_]) -> None:
+        """Add the rows of a block, of which some are held out."""
+        weights = rows[2]
+        if self.weighted != (weights is not None):
             raise InputError(
-                f"the rows from row {block.start_row} on have {'no ' if weighted else ''}weights, "
+                f"the rows from row {block.start_row} on have {'no ' if self.weighted else ''}weights, "
                 "unlike those before them: give weights for all rows or for none"
             )
-        checksum = checksum_arrays(*rows, start=checksum) if with_checksum else 0
-        if labels is not None:
-            labels.update(rows[1], rows[2])
-        holdout = holdout_mask(block, fraction, seed)
-        if weighted:
-            largest = max(largest, float(rows[2].max()))
-            largest_trained = max(largest_trained, float(rows[2][~holdout].max(initial=0)))
-        n_rows += int(np.count_nonzero(~holdout))
+        if self.checksums is not None:
+            self.checksums[partition] = checksum_arrays(*rows, start=self.checksums.get(partition, 0))
+        if self.labels is not None:
+            self.labels.update(rows[1], weights)
+        if self.weighted:
+            self.largest = max(self.largest, float(weights.max()))
+            self.largest_trained = max(self.largest_trained, float(weights[~holdout].max(initial=0)))
+        self.n_rows += int(np.count_nonzero(~holdout))
         if holdout.any():
-            validation.append(subset(rows, holdout))
-    if weighted:
+            self.validation.append(subset(rows, holdout))
+            self.held_out.append(block.start_row + np.flatnonzero(holdout))
+
+
+def _merge(own: _PartScan, first: SourceSummary) -> SourceSummary:
+    """Return the summary of what all processes found; ``first`` tells of the first rows."""
+    facts = {
+        "columns": [first.n_features, np.dtype(first.dtype).str, own.weighted],
+        "n_rows": own.n_rows,
+        "counts": None if own.labels is None else [[*counts.items()] for counts in own.labels.counts],
+        "checksums": None if own.checksums is None else [*own.checksums.items()],
+        "largest": [own.largest, own.largest_trained],
+    }
+    parts = current().gather(facts)
+    largest, largest_trained = np.max([part["largest"] for part in parts], axis=0).tolist()
+    if own.weighted:
         check_nonzero_weight(np.array([largest]), "row")
         check_nonzero_weight(np.array([largest_trained]), "row that the validation set leaves to train on")
-    return SourceSummary(
-        n_rows=n_rows,
-        n_features=X.shape[1],
-        dtype=X.dtype,
-        y=y if labels is None else labels.representatives(),
-        label_counts=None if labels is None else labels.counts,
-        validation=validation,
-        fraction=fraction,
-        checksum=checksum,
+    if own.labels is not None:
+        own.labels.merge([part["counts"] for part in parts], first.y)
+    checksums = sorted(tuple(item) for part in parts for item in part["checksums"] or [])
+    return first._replace(
+        n_rows=sum(part["n_rows"] for part in parts),
+        y=first.y if own.labels is None else own.labels.representatives(),
+        label_counts=None if own.labels is None else own.labels.counts,
+        validation=_gather_validation(own, first),
+        checksum=zlib.crc32(np.array(checksums, np.int64).tobytes()) if checksums else 0,
         weight_unit=float(weight_unit(largest)),
+        weighted=own.weighted,
+        own_rows=tuple(part["n_rows"] for part in parts),
     )
 
 
-def _blocks(source: DataSource) -> Iterator[RowBlock]:
-    partitions = (source.iter_blocks(partition) for partition in range(len(source.partitions)))
-    return (block for partition in partitions for block in partition if block.X.shape[0])
+def _gather_validation(own: _PartScan, first: SourceSummary) -> list[BlockRows]:
+    """Return the validation rows of all processes, in the order of the table."""
+    processes = current()
+    if processes.count == 1:
+        return own.validation
+    X = np.zeros((0, first.n_features), first.dtype)
+    blocks = [(X, first.y[:0], np.zeros(0) if own.weighted else None), *own.validation]
+    joined: list[Any] = []
+    for parts in zip(*blocks, strict=True):
+        dense = None if parts[0] is None else np.concatenate([to_dense(part) for part in parts])
+        joined.append(None if dense is None else np.concatenate(_gather_column(dense)))
+    numbers = np.concatenate(processes.gather_rows(np.concatenate([np.zeros(0, np.intp), *own.held_out])))
+    if not len(numbers):
+        return []
+    order = np.argsort(numbers)
+    return [(joined[0][order], joined[1][order], None if joined[2] is None else joined[2][order])]
+
+
+def _gather_column(values: NDArray[Any]) -> list[NDArray[Any]]:
+    as_text = values.dtype == object
+    parts = current().gather_rows(values.astype(str) if as_text else values)
+    return [part.astype(object) for part in parts] if as_text else parts
+
+
+def own_partitions(partitions: Sequence[int]) -> list[int]:
+    """Return the partitions of this process: the largest first, each goes to whoever has the fewest rows.
+
+    Args:
+        partitions: the number of rows of each.
+    """
+    processes = current()
+    shares: list[list[int]] = [[] for _ in range(processes.count)]
+    n_rows = [0] * processes.count
+    for partition in sorted(range(len(partitions)), key=lambda i: -partitions[i]):
+        process = n_rows.index(min(n_rows))
+        shares[process].append(partition)
+        n_rows[process] += partitions[partition]
+    return sorted(shares[processes.index])
+
+
+def _blocks(source: DataSource, partitions: Iterable[int]) -> Iterator[RowBlock]:
+    blocks = (source.iter_blocks(partition) for partition in partitions)
+    return (block for partition in blocks for block in partition if block.X.shape[0])
 
 
 def validate_block(validate: Validate, block: RowBlock, *, reset: bool) -> BlockRows:
@@ -172,13 +255,68 @@ def checksum_arrays(*arrays: Any, start: int = 0) -> int:
     """
     checksum = start
     for array in arrays:
-        parts = (array.data, array.indices, array.indptr) if hasattr(array, "indptr") else (array,)
-        for part in parts:
-            if part is not None:
-                # The bytes of an object array are addresses, which differ between processes.
-                plain = part.astype(str) if part.dtype == object else part
-                checksum = zlib.crc32(np.ascontiguousarray(plain).reshape(-1).view(np.uint8).data, checksum)
+        for part in _parts(array):
+            checksum = zlib.crc32(part, checksum)
     return checksum
+
+
+def _parts(array: Any) -> Iterator[Any]:
+    """The bytes of an array by parts, each of which the rows of two arrays join."""
+    if array is None:
+        return
+    parts: tuple[Any, ...] = (array,)
+    if hasattr(array, "indptr"):
+        parts = (array.data, array.indices.astype(np.int64), np.diff(array.indptr).astype(np.int64))
+    for part in parts:
+        # The bytes of an object array are addresses, which differ between processes.
+        plain = part.astype(str) if part.dtype == object else part
+        yield np.ascontiguousarray(plain).reshape(-1).view(np.uint8).data
+
+
+def shared_checksum(rows: Any) -> int:
+    """Return the checksum of the rows that several processes hold: ``checksum_arrays`` of them all.
+
+    Args:
+        rows: those of this process, dense or in SciPy's CSR form.
+    """
+    own = [[zlib.crc32(part), len(part)] for part in _parts(rows)]
+    checksum = 0
+    for parts in zip(*current().gather(own), strict=True):
+        for crc, n_bytes in parts:
+            checksum = combine_crc32(checksum, crc, n_bytes)
+    return checksum
+
+
+def combine_crc32(first: int, second: int, n_bytes: int) -> int:
+    """Return the CRC-32 of two texts in a row, by that of each and the length of the second.
+
+    Source:
+        ``crc32_combine`` of zlib: n zero bytes change a checksum by a linear map over GF(2), whose powers of
+        two come by squaring.
+
+    Example:
+        >>> combine_crc32(zlib.crc32(b"batch"), zlib.crc32(b"prop"), 4) == zlib.crc32(b"batchprop")
+        True
+    """
+    # The map of one zero bit, as the images of the 32 bits; three squarings make it that of a byte.
+    zeros = [0xEDB88320, *(1 << bit for bit in range(31))]
+    for _ in range(3):
+        zeros = [_apply(zeros, image) for image in zeros]
+    while n_bytes:
+        if n_bytes & 1:
+            first = _apply(zeros, first)
+        zeros = [_apply(zeros, image) for image in zeros]
+        n_bytes >>= 1
+    return first ^ second
+
+
+def _apply(images: list[int], bits: int) -> int:
+    """The image of some bits under a linear map."""
+    result = 0
+    for bit, image in enumerate(images):
+        if bits >> bit & 1:
+            result ^= image
+    return result
 
 
 class LabelCounter:
@@ -210,6 +348,15 @@ class LabelCounter:
             counted = index if weights is None else index[weights > 0]
             occurrences = np.bincount(counted, minlength=len(labels))
             counts.update(dict(zip(labels.tolist(), occurrences.tolist(), strict=True)))
+
+    def merge(self, counts: Sequence[Any], y: NDArray[Any]) -> None:
+        """Take the counts of several processes, for each column pairs of a label and its number, together."""
+        self._is_matrix = y.ndim > 1
+        merged = [Counter[Any]() for _ in range(y.shape[1] if y.ndim > 1 else 1)]
+        for part in counts:
+            for total, pairs in zip(merged, part, strict=False):
+                total.update(dict(pairs))
+        self.counts = merged
 
     def representatives(self) -> NDArray[Any]:
         """Rows of y that together hold every label, in the shape of y."""

@@ -23,12 +23,15 @@ from batchprop.estimators.ensemble import (
     make_ensemble,
     member_folds,
 )
+from batchprop.estimators.sharing import check_same, own_rows
+from batchprop.estimators.source_summary import checksum_arrays
 from batchprop.estimators.validation import NON_FINITE
+from batchprop.processes import current
 from batchprop.tabular.history import History, HistoryCallback, append_last_epoch
 from batchprop.tabular.jax_errors import format_jax_error, jax_errors
 from batchprop.tabular.level_means import choose_level_means
 from batchprop.tabular.observer import Observer
-from batchprop.tabular.options import TrainOptions
+from batchprop.tabular.options import TrainOptions, to_dict
 from batchprop.tabular.split import check_known_classes, group_split, latest_split, stratified_split
 from batchprop.tabular.target import Target, Task
 from batchprop.tabular.training_table import TrainingTable
@@ -300,18 +303,39 @@ def _fit_network(
 ) -> Any:
     if seconds is not None:
         network.set_params(callbacks=(*network.callbacks, StopAt(monotonic() + seconds)))
+    # A source deals out its own rows.
+    own = own_rows if data.y is not None else lambda rows: rows
     network.fit(
-        data.X,
-        data.y,
-        data.weights,
-        X_val=data.X_val,
-        y_val=data.y_val,
-        sample_weight_val=data.weights_val,
+        own(data.X),
+        own(data.y),
+        own(data.weights),
+        X_val=own_rows(data.X_val),
+        y_val=own_rows(data.y_val),
+        sample_weight_val=own_rows(data.weights_val),
         record_examples=options.record,
         **kwargs,
     )
     # A callback is a function of this process: it cannot be saved with the model.
     return network.set_params(callbacks=None)
+
+
+def check_same_table(data: TrainingData, options: TrainOptions) -> None:
+    """Refuse to train with processes that have another table or other options.
+
+    Raises:
+        InputError: they differ.
+    """
+    if current().count == 1:
+        return
+    in_memory = data.y is not None
+    of_rows = (data.X, data.y, data.weights) if in_memory else ()
+    check_same(
+        {
+            **{name: value for name, value in to_dict(options).items() if name != "resume"},
+            "table": checksum_arrays(*of_rows, data.X_val, data.y_val, data.weights_val),
+            "number of rows": [data.rows] if in_memory else [*data.X.partitions],
+        }
+    )
 
 
 def _fit_members(

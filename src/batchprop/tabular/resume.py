@@ -15,6 +15,7 @@ from batchprop.estimators import Checkpoints
 from batchprop.estimators.checkpoint_manager import read_epochs
 from batchprop.estimators.ensemble import member_folder
 from batchprop.files import atomic_write, check_folder, make_folder, open_file, remove_file
+from batchprop.processes import current
 from batchprop.report.format import count_epochs
 from batchprop.tabular.history import HISTORY, EpochSummary, History, read_history
 from batchprop.tabular.model_info import MAX_BYTES, read_info
@@ -54,7 +55,7 @@ def start_or_resume(
         CheckpointError: there are checkpoints, and neither `resume` nor `force` is set; or all are damaged,
             or are of other rows.
     """
-    memory = memory or default_memory()
+    memory = memory or default_memory() // current().local_count
     if folder is None or options.checkpoint_every is None:
         return memory, []
     if not options.resume:

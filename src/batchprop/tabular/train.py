@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -14,9 +15,11 @@ from batchprop.data.files import as_paths
 from batchprop.data.memory import parse_memory
 from batchprop.data.tables import check_source
 from batchprop.errors import OneClassWarning, ParameterError, UnseenValueWarning, join_truncated, warn
+from batchprop.processes import current
 from batchprop.tabular.cross_validation import cross_validate
-from batchprop.tabular.fit import fit, layer_sizes
+from batchprop.tabular.fit import check_same_table, fit, layer_sizes
 from batchprop.tabular.frames import as_pandas
+from batchprop.tabular.history import EpochSummary
 from batchprop.tabular.model import Data, FreshRecord, TrainedModel
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import SOURCE_OPTIONS, TrainOptions, make_options
@@ -42,6 +45,9 @@ def train_table(
     networks are trained; each holds out other rows for early stopping, and their answers are averaged. A
     table of files that is larger than the memory budget is read in parts in every epoch, by one network.
     Ctrl-C ends the training early, with the best weights so far.
+
+    After ``batchprop.distributed.initialize`` each process gives the same table and options, trains on its
+    own part of the rows, and returns the same model; process 0 keeps the checkpoints.
 
     Args:
         data: CSV, TSV, JSON lines or Parquet files or workbooks, a folder, a pattern, several of these, or a
@@ -90,7 +96,7 @@ def train_table(
         options["test"] = as_paths(test, "test", or_frame=True)
     checked = make_options(digits=not has_table, saves=folder is not None, target=target, **options)
     result = train(source, checked, observer or Observer(), checkpoints=folder, force=force)
-    if not result.interrupted:
+    if not result.interrupted and current().index == 0:
         remove_checkpoints(folder, checked)
     if (note := result.one_class_note) is not None:
         warn(note, OneClassWarning)
@@ -109,11 +115,21 @@ def train(
 ) -> TrainingResult:
     """Train with checked options, and keep the checkpoints; see ``train_table``."""
     asked = None if options.memory is None else parse_memory(options.memory)
-    memory, history = start_or_resume(checkpoints, options, asked, observer, force=force)
-    with (
-        save_resume_info(checkpoints, options, memory),
-        prepare(source, options, memory, observer) as (table, split, data, resolved),
-    ):
+    processes = current()
+    first = processes.index == 0
+    with processes.guard():
+        memory, history = asked, list[EpochSummary]()
+        if first:
+            memory, history = start_or_resume(checkpoints, options, asked, observer, force=force)
+    memory, epochs = processes.broadcast([memory, [[*epoch] for epoch in history]])
+    history = [EpochSummary(*epoch) for epoch in epochs]
+    with ExitStack() as stack:
+        with processes.guard():
+            if first:
+                stack.enter_context(save_resume_info(checkpoints, options, memory))
+            prepared = stack.enter_context(prepare(source, options, memory, observer))
+        table, split, data, resolved = prepared
+        check_same_table(data, resolved)
         n_trainings = 1 + (resolved.folds or 0)
         shared = replace(resolved, time_limit=resolved.time_limit and resolved.time_limit / n_trainings)
         scores = None if resolved.folds is None else cross_validate(table, shared, observer)

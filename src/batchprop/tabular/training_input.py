@@ -22,6 +22,7 @@ from batchprop.data.tables import (
     open_query,
 )
 from batchprop.errors import join_truncated
+from batchprop.processes import current
 from batchprop.tabular.fit import Split, TrainingData, encode, split_rows
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
@@ -224,7 +225,8 @@ def _row_counter(rows: int, observer: Observer) -> Callable[[int], None]:
 
     def count(more: int) -> None:
         nonlocal read
-        read += more
+        # Each of several processes reads its part.
+        read += more * current().count
         observer.on_rows(read % rows / rows)
 
     return count

@@ -35,6 +35,7 @@ from batchprop.errors import (
 )
 from batchprop.estimators.ensemble import Fold, make_ensemble, merge_ensembles
 from batchprop.estimators.source_summary import checksum_arrays
+from batchprop.processes import current
 from batchprop.tabular.evaluation import Evaluation
 from batchprop.tabular.fit import (
     EARLY_STOPPING,
@@ -195,6 +196,11 @@ def tune(
     start = monotonic()
     with require_extra("tune", "tune"):
         import optuna  # noqa: F401 before the table is read
+    if current().count > 1:
+        raise ParameterError(
+            "tune does not go with several processes, whose clocks would end other trials: call it in one, "
+            "and train with its options in several"
+        )
     source, path = as_source(data, [target] if target else []), as_folder(folder, "folder")
     check_source(source, **{name: options.get(name) for name in SOURCE_OPTIONS})
     if target is None or (source is None and options.get("sql") is None):

@@ -1,0 +1,75 @@
+"""`batchprop train` in several processes of this machine."""
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+
+from batchprop.tabular import train_table
+from tests.cli.commands import QUICK, SOURCES, command, environment, flowers, run
+
+PARTS = ("--members", "1", "--device", "cpu", "--dropout", "0", *QUICK)
+
+
+@pytest.fixture
+def quick_start(monkeypatch):
+    """What the processes of a test inherit."""
+    monkeypatch.setenv("PYTHONPATH", str(SOURCES))
+    monkeypatch.setenv("BATCHPROP_CACHE", "off")
+
+
+def test_two_processes_train_the_model_of_one(tmp_path, quick_start, capfd):
+    table, out = flowers(tmp_path / "flowers.csv"), tmp_path / "model"
+    run("train", table, "--target", "species", "--processes", "2", "--out", out, *PARTS)
+    printed = capfd.readouterr()
+    assert printed.out.count("epoch 1/3") == 1, "process 0 alone prints"
+    assert printed.err == ""
+    options = {"members": 1, "dropout": 0, "hidden": (8,), "epochs": 3, "batch_size": 16, "engine": "jax"}
+    alone = train_table(table, target="species", **options)
+    history = pd.read_csv(out / "history.csv")
+    assert_allclose(history["loss"], [epoch.loss for epoch in alone.history], rtol=1e-4)
+    assert json.loads((out / "settings.json").read_text())["training"]["interrupted"] is False
+    assert not (tmp_path / "model.checkpoints").exists()
+
+
+def test_sigterm_saves_the_model_of_all(tmp_path, quick_start):
+    table, out = flowers(tmp_path / "flowers.csv"), tmp_path / "model"
+    words = ("train", table, "--target", "species", "--processes", "2", "--out", out, *PARTS)
+    with subprocess.Popen(
+        command(*words, "--epochs", "100000", "--patience", "100000"),
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as started:  # fmt: skip
+        printed = []
+        for line in started.stdout:
+            printed.append(line)
+            if line.startswith("epoch 1/"):
+                started.send_signal(signal.SIGTERM)
+    assert started.returncode == 128 + signal.SIGTERM, "".join(printed)
+    assert json.loads((out / "settings.json").read_text())["training"]["interrupted"] is True
+    assert (tmp_path / "model.checkpoints").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--processes", "0"), "--processes 0 is not allowed"),
+        (("--processes", "many"), "--processes many is not allowed"),
+        (("--coordinator", "here", "--process-id", "0", "--num-processes", "2"), "--coordinator here"),
+        (("--coordinator", "here:1", "--num-processes", "2"), "--process-id is missing"),
+        (("--coordinator", "here:1", "--process-id", "2", "--num-processes", "2"), "--process-id 2"),
+        (("--processes", "2", "--coordinator", "here:1"), "leave one of them out"),
+        (("--coordinator", "here:1", "--step-timeout", "soon"), "--step-timeout soon is not allowed"),
+    ],
+)
+def test_wrong_options_are_refused(tmp_path, words, message):
+    table = flowers(tmp_path / "flowers.csv")
+    assert message in run("train", table, "--target", "species", *words, code=2).stderr
+
+
+def test_standard_input_is_refused():
+    words = ("train", Path("-"), "--target", "species", "--processes", "2")
+    assert "standard input, -, is read once" in run(*words, code=2).stderr

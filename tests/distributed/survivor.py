@@ -1,0 +1,65 @@
+"""A fit that is killed in the middle of an epoch, and resumed by the launcher: see test_launcher."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import batchprop as bp
+from batchprop.engines.jax import JaxEngine
+from batchprop.estimators import fit as fit_module
+
+DEATHS = {0: (1, 13, signal.SIGKILL), 1: (0, 9, signal.SIGKILL)}
+"""By the number of restarts: the process that is lost, at which chunk of its run, and by which signal."""
+
+
+def make() -> bp.MLPClassifier:
+    """The network, whose epochs take several chunks."""
+    fit_module.CHUNK_SECONDS = 1e-9
+    return bp.MLPClassifier(
+        (8,), batch_size=40, max_iter=6, tol=0, dropout=0.2, random_state=0, dtype="float64", engine="jax"
+    )
+
+
+def digest(clf: bp.MLPClassifier) -> str:
+    """A digest of the weights and the losses."""
+    content = b"".join(theta.tobytes() for theta in (*clf.coefs_, *clf.intercepts_))
+    return hashlib.sha256(content + json.dumps(clf.loss_curve_).encode()).hexdigest()
+
+
+def die_at(chunk: int, number: int) -> None:
+    """Send this process a signal instead of running a chunk."""
+    run, count = JaxEngine.run_batches, iter(range(10**9))
+
+    def run_or_die(self: JaxEngine, *args: Any) -> Any:
+        if next(count) == chunk:
+            os.kill(os.getpid(), number)
+        return run(self, *args)
+
+    JaxEngine.run_batches = run_or_die  # type: ignore[method-assign]
+
+
+def main(folder: Path, mode: str) -> None:
+    """Train on this process's rows, and write the digest."""
+    from tests.distributed.worker import Rows
+
+    warnings.simplefilter("ignore")
+    bp.distributed.initialize(step_timeout=2.0 if mode == "stop" else None)
+    index, restarts = bp.distributed.process_index(), int(os.environ["BATCHPROP_RESTARTS"])
+    deaths = {"kill": DEATHS, "stop": {0: (1, 9, signal.SIGSTOP)}}[mode]
+    if restarts in deaths and deaths[restarts][0] == index:
+        die_at(*deaths[restarts][1:])
+    rows = Rows(index, bp.distributed.n_processes())
+    saver = bp.Checkpoints(folder / "checkpoints", every="0s" if mode == "kill" else 1)
+    clf = make().fit(rows.X, rows.y, checkpoint=saver, resume=restarts > 0)
+    (folder / f"{index}.txt").write_text(f"{restarts} {digest(clf)}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,98 @@
+"""The launcher: a lost process lets all start again, a stuck one is named, signals come to all."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchprop.distributed import launcher
+from batchprop.distributed.watchdog import EXIT_CODE
+from batchprop.errors import ParameterError
+from tests.distributed.conftest import environment
+
+
+def run(script: str, n_processes: int = 2, **options: Any) -> int:
+    """Run a few lines of Python in processes without JAX."""
+    return launcher.launch([sys.executable, "-c", script], n_processes, device="cpu", **options)
+
+
+def test_killed_processes_end_as_the_undisturbed_fit(tmp_path: Path, two: list[dict[str, Any]]) -> None:
+    told = list[str]()
+    command = [sys.executable, "-m", "tests.distributed.survivor", str(tmp_path), "kill"]
+    code = launcher.launch(command, 2, device="cpu", environ=environment(), tell=told.append)
+    assert code == 0, told
+    assert told == [
+        "process 1 was lost (killed by SIGKILL): all start again (1 of 3)",
+        "process 0 was lost (killed by SIGKILL): all start again (2 of 3)",
+    ]
+    ends = [(tmp_path / f"{index}.txt").read_text().split() for index in range(2)]
+    assert ends == [["2", results["undisturbed"]] for results in two]
+
+
+def test_watchdog_names_the_stopped_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.distributed.survivor", str(tmp_path), "stop"]
+    code = (
+        "import sys; from batchprop.distributed.launcher import launch; "
+        "sys.exit(launch(sys.argv[1:], 2, device='cpu', max_restarts=0))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *command], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == EXIT_CODE, ended.stderr
+    assert "process 0: the steps have not gone on for" in ended.stderr
+    assert "process 1 gives no sign of life" in ended.stderr
+
+
+def test_error_does_not_start_again(capfd: pytest.CaptureFixture[str]) -> None:
+    told = list[str]()
+    assert run("print('once'); raise SystemExit(3)", tell=told.append) == 3
+    assert capfd.readouterr().out == "once\n"  # of process 0 alone
+    assert told == []
+
+
+def test_restarts_end(capfd: pytest.CaptureFixture[str]) -> None:
+    told = list[str]()
+    script = "import os; print(os.environ['BATCHPROP_RESTARTS'], flush=True); os.kill(os.getpid(), 9)"
+    assert run(script, max_restarts=1, tell=told.append) == EXIT_CODE
+    assert capfd.readouterr().out == "0\n1\n"
+    assert [line.partition(": ")[2] for line in told] == [
+        "all start again (1 of 1)",
+        "that was the last restart",
+    ]
+
+
+def test_signal_comes_to_all_processes(tmp_path: Path) -> None:
+    # Each process says that it is ready, and ends by the signal with its own code.
+    worker = (
+        "import os, signal, sys; "
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); "
+        "open(sys.argv[1] + os.environ['BATCHPROP_PROCESS_ID'], 'w').close(); "
+        "signal.pause()"
+    )
+    code = (
+        "import os, signal, sys, threading\n"
+        "from batchprop.distributed.launcher import launch\n"
+        "def terminate():\n"
+        "    while not all(os.path.exists(sys.argv[1] + i) for i in '01'): pass\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "threading.Thread(target=terminate).start()\n"
+        f"sys.exit(launch([sys.executable, '-c', {worker!r}, sys.argv[1]], 2, device='cpu'))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, f"{tmp_path}/"], env=environment(), check=False)
+    assert ended.returncode == 128 + signal.SIGTERM
+
+
+def test_every_process_has_its_own_gpu() -> None:
+    environ = {"CUDA_VISIBLE_DEVICES": "2,3"}
+    assert launcher._devices(2, None, environ) == [
+        {"CUDA_VISIBLE_DEVICES": "2"},
+        {"CUDA_VISIBLE_DEVICES": "3"},
+    ]
+    assert launcher._devices(3, "cpu", environ) == [{"JAX_PLATFORMS": "cpu"}] * 3
+    with pytest.raises(ParameterError, match="processes=3 need a GPU each, and there are 2"):
+        launcher._devices(3, None, environ)
