@@ -75,4 +75,5 @@ async function bundle(page) {
 
 await bundle({ name: "microscope", script: "src/main.ts", styles: "src/styles/main.css", out: `${MICROSCOPE}/microscope`, licences: [FONT_LICENCE] });
 await bundle({ name: "playground", script: "src/play/main.ts", styles: "src/styles/play.css", out: `${PLAY}/playground` });
+await build({ ...common, entryPoints: ["src/widget.ts"], outfile: `${MICROSCOPE}/widget.js`, format: "esm" });
 await build({ ...common, entryPoints: ["src/styles/report.css"], outfile: `${REPORT}/report.css`, plugins: [systemTheme] });

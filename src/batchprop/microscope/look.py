@@ -3,6 +3,7 @@
 import html
 import webbrowser
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from batchprop.errors import InputError, ParameterError
 from batchprop.files import atomic_write
 from batchprop.microscope.document import DisplayNames, Snapshot, document
 from batchprop.microscope.page import page
+from batchprop.microscope.widget import has_widgets, make_widget
 from batchprop.plots.validation import check_fitted, n_rows
 
 MAX_ROWS = 64
@@ -22,6 +24,7 @@ MAX_ROWS = 64
 MAX_SNAPSHOTS = 6
 
 _IMAGE_DIMENSIONS = 3
+_TITLE = "batchprop microscope"
 _DIGITS = (6, 9, 12, 17)
 
 
@@ -34,6 +37,19 @@ class Microscope:
     """
 
     html: str
+
+    @cached_property
+    def widget(self) -> Any:
+        """The page as a widget of Jupyter or marimo, whose traits the page and Python both follow and set.
+
+        Its traits are ``selected``, the example pointed at, or None; ``step``, such as ``"collapse-1"``; and
+        ``left_out``, the examples left out of the batch. ``widget.observe`` calls a function of yours when
+        one changes. Examples count from 0, in the order of the page.
+
+        Raises:
+            BatchpropError: anywidget is not installed.
+        """
+        return make_widget(self.html, _TITLE, {"selected": None, "step": "", "left_out": []})
 
     def save(self, path: str | Path) -> Path:
         """Write the page to a file.
@@ -59,9 +75,13 @@ class Microscope:
         """
         return webbrowser.open(self.save(path).resolve().as_uri())
 
-    def _repr_html_(self) -> str:
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        if has_widgets():
+            return self.widget._repr_mimebundle_(**kwargs)
         framed = html.escape(self.html)
-        return f'<iframe title="batchprop microscope" srcdoc="{framed}" width="100%" height="900"></iframe>'
+        return {
+            "text/html": f'<iframe title="{_TITLE}" srcdoc="{framed}" width="100%" height="900"></iframe>'
+        }
 
 
 def look(
