@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 pytestmark = quiet
 
 _NOTEBOOK = """
+window.told = 0;
+addEventListener("message", () => { window.told += 1; });
 window.show = async (code, state) => {
   const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
   const { default: widget } = await import(url);
@@ -30,7 +32,7 @@ window.show = async (code, state) => {
   window.model = {
     state, saved: {},
     get: name => state[name],
-    set: (name, value) => { state[name] = value; },
+    set: (name, value) => window.model.fromPython(name, value),
     save_changes: () => { window.model.saved = { ...state }; },
     on: (event, listener) => (listeners[event] ??= []).push(listener),
     off: (event, listener) => { listeners[event] = listeners[event].filter(one => one !== listener); },
@@ -81,6 +83,8 @@ def test_selection_in_the_page_reaches_the_traits(notebook: Page, microscope: An
     frame.locator('tr[data-example="4"] th').hover()
     notebook.wait_for_function("model.saved.selected === 4")
     saved = notebook.evaluate("model.saved")
+    # What the page said is not said back to it.
+    assert frame.evaluate("window.told") == 0
     assert (saved["step"], saved["left_out"]) == ("collapse-1", [2])
     notebook.evaluate("clear()")
     frame.locator('tr[data-example="3"] input').uncheck()

@@ -18,9 +18,11 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   Object.assign(frame.style, { width: "100%", height: `${HEIGHT}px`, border: "0" });
   frame.srcdoc = model.get("html") as string;
   let isReady = false;
+  let isHearing = false;
 
   const tell = (): void => {
-    if (isReady) frame.contentWindow?.postMessage({ kind: KIND, ...Object.fromEntries(names.map((name) => [name, model.get(name)])) }, "*");
+    // What the page said is not said back to it: two changes on their way would chase each other for ever.
+    if (isReady && !isHearing) frame.contentWindow?.postMessage({ kind: KIND, ...Object.fromEntries(names.map((name) => [name, model.get(name)])) }, "*");
   };
 
   function hear({ source, data }: MessageEvent): void {
@@ -30,7 +32,9 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
       isReady = true;
       if (model.get("_is_set")) return tell();
     }
+    isHearing = true;
     for (const name of names) if (JSON.stringify(model.get(name)) !== JSON.stringify(data[name])) model.set(name, data[name]);
+    isHearing = false;
     model.save_changes();
   }
 
