@@ -1,19 +1,15 @@
 """The microscope: one batch in every matrix, as a page to open, mail or show in a notebook."""
 
-import html
-import webbrowser
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.backprop import resolved_outputs
 from batchprop.errors import InputError, ParameterError
-from batchprop.files import atomic_write
 from batchprop.microscope.document import DisplayNames, Snapshot, document
-from batchprop.microscope.page import page
+from batchprop.microscope.page import Page, page
 from batchprop.plots.validation import check_fitted, n_rows
 
 MAX_ROWS = 64
@@ -26,42 +22,14 @@ _DIGITS = (6, 9, 12, 17)
 
 
 @dataclass(frozen=True)
-class Microscope:
+class Microscope(Page):
     """A page that shows a batch; a notebook displays it.
 
     Attributes:
         html: the page, one file that loads nothing else.
     """
 
-    html: str
-
-    def save(self, path: str | Path) -> Path:
-        """Write the page to a file.
-
-        Args:
-            path: of the file; an existing file is replaced.
-
-        Returns:
-            The path.
-        """
-        path = Path(path)
-        atomic_write(self.html.encode(), path)
-        return path
-
-    def open(self, path: str | Path) -> bool:
-        """Write the page to a file and open it in the browser.
-
-        Args:
-            path: of the file.
-
-        Returns:
-            Whether a browser was found.
-        """
-        return webbrowser.open(self.save(path).resolve().as_uri())
-
-    def _repr_html_(self) -> str:
-        framed = html.escape(self.html)
-        return f'<iframe title="batchprop microscope" srcdoc="{framed}" width="100%" height="900"></iframe>'
+    title: ClassVar[str] = "batchprop microscope"
 
 
 def look(
