@@ -251,6 +251,16 @@ def test_microscope_shows_the_librarys_matrices(playing: Playing) -> None:
     assert_allclose(read_matrix(frame, "dZ3"), step.dZ[2], rtol=1e-3, atol=1e-6)
 
 
+def test_theme_outlasts_a_reload_and_reaches_the_microscope(playing: Playing) -> None:
+    playing.at(".theme-button").click()
+    playing.page.reload()
+    expect(playing.at(".theme-button")).to_have_text("Light theme")
+    playing.at("button.step").click()
+    expect(playing.readout("step")).to_have_text("1")
+    playing.at(".open-microscope").click()
+    expect(playing.at("dialog iframe").content_frame.locator("html")).to_have_attribute("data-theme", "dark")
+
+
 def test_errors_appear_beside_their_control(playing: Playing, tmp_path: Path) -> None:
     for field, control, value, words, stays in (
         (".rows-field", "#rows", "1000000000", "a whole number from 20 to 5,000", "300"),

@@ -19,9 +19,14 @@ interface ChartParts {
 }
 
 export function chartPanel(name: string, parts: ChartParts): HTMLElement {
-  const header = h("div", { class: "panel-head" }, h("h2", {}, name), parts.readout, parts.controls);
+  const header = h("div", { class: "panel-head" }, h("h2", {}, name), parts.controls);
+  // Over the curves, where it takes no room while there is nothing to read.
+  if (parts.readout) parts.canvas.append(parts.readout);
   return h("section", { class: "panel chart", "aria-label": name }, header, parts.legend, parts.canvas, parts.footer, parts.historyTable);
 }
+
+/** Milliseconds between two drawings of a chart: nobody reads faster, and the network has the time. */
+export const CHART_INTERVAL = 50;
 
 const DASHES: Record<string, string> = { validation: "6 4", heldOutScore: "6 4", batchSize: "2 3" };
 

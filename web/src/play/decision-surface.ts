@@ -98,7 +98,7 @@ function across(row: Float32Array, xFraction: number, side: number): number {
 const rampCache = new Map<string, Uint32Array[]>();
 
 /** The colours of each class, from chance level to certainty. */
-function classRamps(nClasses: number, theme: Theme, panel: string): Uint32Array[] {
+export function classRamps(nClasses: number, theme: Theme, panel: string): Uint32Array[] {
   const key = `${nClasses} ${theme} ${panel}`;
   let ramps = rampCache.get(key);
   if (!ramps) {

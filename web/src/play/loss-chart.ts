@@ -7,7 +7,7 @@ import { formatCount, formatNumber } from "../format";
 import { formatLoss, formatScore } from "./format";
 import { type PlotArea, drawBottomAxis, drawLeftAxis, type Scale } from "./axes";
 import { createCanvas, createAnnouncer, type DrawContext } from "./canvas";
-import { chartPanel, createCrosshair, createLegendEntry, drawFlags, plotArea, createStepScale } from "./chart";
+import { CHART_INTERVAL, chartPanel, createCrosshair, createLegendEntry, drawFlags, plotArea, createStepScale } from "./chart";
 import { withClip, type Column, computeColumns, drawDot, drawPolyline, drawRange } from "./line-renderer";
 import { createHistoryTable } from "./history-table";
 import type { Task } from "./protocol";
@@ -25,10 +25,10 @@ export function createLossChart(context: Context): HTMLElement {
   const canvas = createCanvas("loss", (drawing) => {
     if (showsScore) drawScores(drawing, history, store.get("setup")?.data.task ?? "classes", crosshair.x);
     else draw(drawing, history, isLog(), crosshair.x);
-  });
+  }, CHART_INTERVAL);
   crosshair.follow(canvas.canvas);
   const announce = createAnnouncer(canvas.canvas, () => describeChart(context));
-  const meanEntry = createLegendEntry("loss", "mean of the last batches");
+  const meanEntry = createLegendEntry("loss", "their mean");
   const readout = h("p", { class: "pointer-readout", "aria-hidden": "true" });
   const [lossLegend, scoreLegend] = [
     h("ul", { class: "legend" }, createLegendEntry("batch", "each batch"), meanEntry, createLegendEntry("validation", "held out")),

@@ -1,6 +1,6 @@
 /** The microscope on the last batch, in a dialog: its page is in this one, as text, and is put together when it is asked for. */
 
-import { button, h } from "../dom";
+import { button, h, setText } from "../dom";
 import { formatCount, pluralize } from "../format";
 import type { BatchData } from "../batch-data";
 import type { Context } from "./state";
@@ -23,7 +23,7 @@ export function createMicroscopeButton({ store, client }: Context): HTMLElement 
     const text = training && batchSize !== null
       ? `Step ${formatCount(training.step)} trained on ${pluralize(batchSize, "point")}: see every matrix of it, forward and back.`
       : "Pause, or step one batch, to see every matrix of the last batch.";
-    if (description.textContent !== text) description.textContent = text;
+    setText(description, text);
   });
   return h("div", { class: "microscope-panel" }, description, openButton);
 }

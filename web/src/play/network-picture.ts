@@ -1,21 +1,23 @@
 /** The network: each unit a picture of its H over the plane, each edge a weight, or its gradient. */
 
-import { createColorScale, type ColorScale } from "../color-scale";
-import { button, h } from "../dom";
+import { createColorScale, type ColorScale, type Theme } from "../color-scale";
+import { button, h, setText } from "../dom";
 import { formatNumber, pluralize } from "../format";
 import { createAnnouncer, createCanvas, type DrawContext } from "./canvas";
 import { createMicroscopeButton } from "./microscope-dialog";
+import { classRamps } from "./decision-surface";
 import { type LayerLayout, layoutNetwork, type NetworkLayout, type Place } from "./network-layout";
 import type { Setup, TrainingState } from "./protocol";
 import { createSettingSender } from "./setting-sender";
 import { MAX_HIDDEN_LAYERS, MAX_UNITS } from "./settings";
 import type { Context, EdgeMode, Unit } from "./state";
+import { largestOf, toIndices } from "./unit-pixels";
 import { FEATURES } from "./toy-datasets";
 import { layerShapes, nParameters } from "../engine/network";
 
 const MARGIN = { left: 44, top: 6, right: 74, bottom: 8 };
-/** Edges drawn between two layers: the strongest. */
-const MAX_EDGES = 500;
+/** Edges that are drawn, the strongest: at most so many between two layers, and in all. */
+const [MAX_EDGES, MAX_ALL_EDGES] = [500, 700];
 /** Edges are drawn in so many strokes of one width. */
 const N_WIDTHS = 10;
 const MAX_WIDTH = 6;
@@ -47,7 +49,7 @@ export function createNetworkPicture(context: Context): HTMLElement {
   /** Where the keyboard is. */
   let focused: Target | null = null;
   let drag: { edge: Edge; y: number; value: number } | null = null;
-  const atlas = document.createElement("canvas");
+  const atlas = new Atlas();
 
   const readout = h("p", { class: "pointer-readout network-readout", "aria-hidden": "true" });
   const live = h("p", { class: "sr-only", "aria-live": "polite" });
@@ -72,9 +74,9 @@ export function createNetworkPicture(context: Context): HTMLElement {
     }
     const values = edgeValues(training, store.get("edges"));
     picture = { setup, training, layout, edges: values ? strongest(setup, layout, values) : [] };
-    const light = createColorScale([], "signed", store.get("theme"));
-    if (values) drawEdges(drawing, picture, values, light, pointed ?? focused, store.get("edges") === "weights");
-    drawUnits(drawing, picture, atlas, light, store.get("chosenUnit"), pointed ?? focused);
+    const signed = createColorScale([], "signed", store.get("theme"));
+    if (values) drawEdges(drawing, picture, values, signed, pointed ?? focused, store.get("edges") === "weights");
+    drawUnits(drawing, picture, atlas, signed, store.get("theme"), store.get("chosenUnit"), pointed ?? focused);
     drawNames(drawing, picture);
     layerBar.place(layout);
     updateText();
@@ -82,9 +84,8 @@ export function createNetworkPicture(context: Context): HTMLElement {
 
   function updateText(): void {
     const target = pointed ?? focused;
-    const text = picture && target ? describeTarget(picture, target) : "";
-    if (readout.textContent !== text) readout.textContent = text;
-    note.textContent = picture ? describePicture(picture, store.get("edges")) : "";
+    setText(readout, picture && target ? describeTarget(picture, target) : "");
+    setText(note, picture ? describePicture(picture, store.get("edges")) : "");
   }
 
   function point(target: Target | null): void {
@@ -203,7 +204,7 @@ function createExamplePicker({ store }: Context): HTMLElement {
     slider.value = String(n + 1);
     const label = place < 0 ? "" : setup.data.task === "classes" ? `, ${setup.data.outputs[setup.data.values[place]!] ?? ""}` : `, ${formatNumber(setup.data.values[place]!, 3)}`;
     const text = `${n + 1} of ${count}${label}`;
-    if (output.textContent !== text) output.textContent = text;
+    setText(output, text);
   });
   return element;
 }
@@ -285,16 +286,28 @@ function weightAt(picture: Picture, { l, j, k }: Edge): number {
 
 /** Between each two layers the edges that are drawn. */
 function strongest({ data: { sizes } }: Setup, layout: NetworkLayout, values: Float32Array): Edge[] {
-  return layerShapes(sizes).flatMap(({ W, nIn }, l) => {
+  const shapes = layerShapes(sizes);
+  const limit = Math.min(MAX_EDGES, Math.ceil(MAX_ALL_EDGES / shapes.length));
+  const edges: Edge[] = [];
+  shapes.forEach(({ W, nIn }, l) => {
     const [from, to] = [layout.layers[l]!.units.length, layout.layers[l + 1]!.units.length];
-    const edges: Edge[] = [];
-    for (let j = 0; j < to; j++) for (let k = 0; k < from; k++) edges.push({ l, j, k });
-    if (edges.length <= MAX_EDGES) return edges;
-    const size = ({ j, k }: Edge): number => Math.abs(values[W + j * nIn + k]!);
-    const sizesOf = Float32Array.from(edges, size);
-    const limit = sizesOf.slice().sort()[edges.length - MAX_EDGES]!;
-    return edges.filter((_, n) => sizesOf[n]! >= limit);
+    const threshold = from * to <= limit ? 0 : findThreshold(values.subarray(W, W + nIn * to), limit);
+    for (let j = 0; j < to; j++) for (let k = 0; k < from; k++) if (Math.abs(values[W + j * nIn + k]!) >= threshold) edges.push({ l, j, k });
   });
+  return edges;
+}
+
+/** A size that about so many values reach: by counting, as sorting thousands of weights would take half of a frame. */
+function findThreshold(values: Float32Array, count: number): number {
+  const nBins = 512;
+  let largest = 0;
+  for (let n = 0; n < values.length; n++) largest = Math.max(largest, Math.abs(values[n]!));
+  if (largest === 0) return Infinity;
+  const bins = new Uint32Array(nBins + 1);
+  for (let n = 0; n < values.length; n++) bins[Math.floor((nBins * Math.abs(values[n]!)) / largest)]!++;
+  let [bin, seen] = [nBins, 0];
+  while (bin > 0 && seen + bins[bin]! <= count) seen += bins[bin--]!;
+  return ((bin + 1) * largest) / nBins;
 }
 
 /** An edge leaves and arrives level, as in a diagram drawn by hand. */
@@ -373,9 +386,11 @@ function solveCurve(x: number): number {
   return (low + high) / 2;
 }
 
-function drawUnits({ context, palette }: DrawContext, picture: Picture, atlas: HTMLCanvasElement, scale: ColorScale, chosen: Unit | null, marked: Target | null): void {
-  const { layout } = picture;
-  fillAtlas(atlas, picture, scale);
+function drawUnits({ context, palette }: DrawContext, picture: Picture, atlas: Atlas, scale: ColorScale, theme: Theme, chosen: Unit | null, marked: Target | null): void {
+  const { layout, setup } = picture;
+  // An output has the colour that its class has on the plane.
+  const classes = setup.data.task === "classes" ? classRamps(setup.data.outputs.length, theme, palette.panel) : null;
+  fillAtlas(atlas, picture, scale, classes);
   const side = picture.training.surface.unitSide;
   const { tile } = layout;
   context.imageSmoothingEnabled = true;
@@ -383,7 +398,7 @@ function drawUnits({ context, palette }: DrawContext, picture: Picture, atlas: H
   layout.layers.forEach(({ units }, l) => {
     units.forEach(({ x, y }, j) => {
       const [left, top] = [x - tile / 2, y - tile / 2];
-      context.drawImage(atlas, 0, at * side, side, side, left, top, tile, tile);
+      context.drawImage(atlas.canvas, 0, at * side, side, side, left, top, tile, tile);
       at++;
       const isMarked = marked?.kind === "unit" && marked.l === l && marked.j === j;
       const isChosen = chosen?.[0] === l - 1 && chosen[1] === j;
@@ -395,63 +410,67 @@ function drawUnits({ context, palette }: DrawContext, picture: Picture, atlas: H
 }
 
 /** All units' pictures, one below the other: drawn from there, hundreds of units take a millisecond. */
-function fillAtlas(atlas: HTMLCanvasElement, { setup, training, layout }: Picture, { ramp }: ColorScale): void {
+function fillAtlas(atlas: Atlas, { setup, training, layout }: Picture, { ramp: signed }: ColorScale, classes: Uint32Array[] | null): void {
   const { surface } = training;
   const [side, size] = [surface.unitSide, surface.unitSide ** 2];
-  const nUnits = layout.layers.reduce((sum, { units }) => sum + units.length, 0);
-  if (atlas.width !== side || atlas.height !== side * nUnits) [atlas.width, atlas.height] = [side, side * nUnits];
-  const context = atlas.getContext("2d")!;
-  const image = context.createImageData(side, side * nUnits);
-  const pixels = new Uint32Array(image.data.buffer);
-  const values = new Float32Array(size);
+  const pixels = atlas.resize(side, layout.layers.reduce((sum, { units }) => sum + units.length, 0));
+  const last = layout.layers.length - 1;
+  const indices = new Uint8Array(size);
   let [at, hidden] = [0, 0];
-  layout.layers.forEach(({ units }, l) => {
-    const last = layout.layers.length - 1;
-    const largest = l === 0 || l === last ? 0 : largestOf(surface.units, hidden * size, units.length * size);
+  layout.layers.forEach(({ units, size: width }, l) => {
     units.forEach((_, j) => {
-      let range = largest;
-      if (l === 0) range = fillInput(values, setup, j, side);
-      else if (l === last) range = fillOutput(values, training, setup, j, side);
-      else values.set(surface.units.subarray((hidden + j) * size, (hidden + j + 1) * size));
-      for (let n = 0; n < size; n++) {
+      if (l === 0) fillInput(indices, setup, j, side);
+      else if (l === last) fillOutput(indices, training, setup, j, side);
+      else indices.set(surface.units.subarray((hidden + j) * size, (hidden + j + 1) * size));
+      const ramp = l === last && classes ? classes[j]! : signed;
+      for (let row = 0; row < side; row++) {
         // The grid begins with the lowest row, an image with the highest.
-        const place = (at * side + (side - 1 - Math.floor(n / side))) * side + (n % side);
-        pixels[place] = ramp[Math.max(0, Math.min(255, Math.round(127.5 + (127.5 * values[n]!) / (range || 1))))]!;
+        const to = (at * side + side - 1 - row) * side;
+        for (let column = 0; column < side; column++) pixels[to + column] = ramp[indices[row * side + column]!]!;
       }
       at++;
     });
-    if (l > 0 && l < last) hidden += setup.data.sizes[l]!;
+    if (l > 0 && l < last) hidden += width;
   });
-  context.putImageData(image, 0, 0);
+  atlas.draw();
 }
 
-function largestOf(values: Float32Array, from: number, count: number): number {
-  let largest = 0;
-  for (let n = from; n < from + count; n++) largest = Math.max(largest, Math.abs(values[n]!));
-  return largest;
+/** The canvas of all units' pictures, and its pixels; kept from frame to frame. */
+class Atlas {
+  readonly canvas = document.createElement("canvas");
+  private readonly context = this.canvas.getContext("2d")!;
+  private image: ImageData | null = null;
+
+  resize(side: number, count: number): Uint32Array {
+    if (this.canvas.width !== side || this.canvas.height !== side * count || !this.image) {
+      [this.canvas.width, this.canvas.height] = [side, side * count];
+      this.image = this.context.createImageData(side, side * count);
+    }
+    return new Uint32Array(this.image.data.buffer);
+  }
+
+  draw(): void {
+    this.context.putImageData(this.image!, 0, 0);
+  }
 }
 
-/** An input over the plane; one that the plane does not show is level. */
-function fillInput(values: Float32Array, { data, settings }: Setup, j: number, side: number): number {
+/** An input over the plane, as indices of the ramp; one that the plane does not show is level. */
+function fillInput(indices: Uint8Array, { data, settings }: Setup, j: number, side: number): void {
   const feature = FEATURES.find(({ label }) => label === data.features[j]);
   const [[x0, x1], [y0, y1]] = [data.x.range, data.y.range];
-  let largest = 0;
-  for (let n = 0; n < side * side; n++) {
+  const values = Float32Array.from(indices, (_, n) => {
     const [x, y] = [x0 + ((x1 - x0) * (n % side)) / (side - 1), y0 + ((y1 - y0) * Math.floor(n / side)) / (side - 1)];
-    values[n] = feature ? feature.value(x, y) : j === settings.axes[0] ? x : j === settings.axes[1] ? y : 0;
-    largest = Math.max(largest, Math.abs(values[n]!));
-  }
-  return largest;
+    return feature ? feature.value(x, y) : j === settings.axes[0] ? x : j === settings.axes[1] ? y : 0;
+  });
+  toIndices(values, largestOf(values), indices, 0);
 }
 
-/** An output over the plane: a probability about even, a number about 0. */
-function fillOutput(values: Float32Array, { surface: { P, side: fine } }: TrainingState, { data }: Setup, k: number, side: number): number {
+/** An output over the plane: a class's probability, or a number about 0. */
+function fillOutput(indices: Uint8Array, { surface: { P, side: fine } }: TrainingState, { data }: Setup, k: number, side: number): void {
   const stride = fine / side;
-  for (let n = 0; n < side * side; n++) {
-    const p = P[k * fine * fine + Math.floor(n / side) * stride * fine + (n % side) * stride]!;
-    values[n] = data.task === "classes" ? 2 * p - 1 : p;
-  }
-  return data.task === "classes" ? 1 : largestOf(values, 0, side * side);
+  const values = Float32Array.from(indices, (_, n) => P[k * fine * fine + Math.floor(n / side) * stride * fine + (n % side) * stride]!);
+  if (data.task === "classes") values.forEach((p, n) => (indices[n] = Math.round(255 * p)));
+  else toIndices(values, largestOf(values), indices, 0);
 }
 
 /** The names of inputs and outputs, beside their pictures. */

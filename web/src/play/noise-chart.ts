@@ -1,11 +1,11 @@
 /** The gradient noise scale and the batch size by step, and what they say together. */
 
 import { scaleLog } from "d3-scale";
-import { h } from "../dom";
+import { h, setText } from "../dom";
 import { type PlotArea, drawBottomAxis, drawLeftAxis, type Scale } from "./axes";
 import { batchSizeHint } from "./batch-size-hint";
 import { createCanvas, createAnnouncer, type DrawContext } from "./canvas";
-import { chartPanel, createLegendEntry, drawFlags, plotArea, createStepScale } from "./chart";
+import { CHART_INTERVAL, chartPanel, createLegendEntry, drawFlags, plotArea, createStepScale } from "./chart";
 import { withClip, type Column, computeColumns, drawDot, drawPolyline, drawRange } from "./line-renderer";
 import { formatCount } from "../format";
 import { formatNoiseScale } from "./format";
@@ -15,14 +15,14 @@ import type { History } from "./history";
 
 export function createNoiseChart(context: Context): HTMLElement {
   const { store, history } = context;
-  const canvas = createCanvas("noise", (drawing) => draw(drawing, history, store.get("setup")?.data.nTrain ?? 100));
+  const canvas = createCanvas("noise", (drawing) => draw(drawing, history, store.get("setup")?.data.nTrain ?? 100), CHART_INTERVAL);
   const announce = createAnnouncer(canvas.canvas, () => describeChart(context));
   const hint = h("p", { class: "batch-size-hint" });
   const infiniteEntry = createLegendEntry("infinite", "infinite");
 
   store.on(["training", "setup", "theme"], () => {
     const [setup, training] = [store.get("setup"), store.get("training")];
-    if (setup && training) hint.textContent = batchSizeHint(training.batchSize, history.noiseScales.at(training.step - 1), setup.data.nTrain, training.step, isAboveStart(history));
+    if (setup && training) setText(hint, batchSizeHint(training.batchSize, history.noiseScales.at(training.step - 1), setup.data.nTrain, training.step, isAboveStart(history)));
     infiniteEntry.hidden = !history.hasInfinite;
     canvas.redraw();
     announce(!training?.running);

@@ -5,6 +5,7 @@ import type { Network } from "../engine/network";
 import { permutation } from "../engine/random";
 import type { Data, Range, Surface, Table } from "./protocol";
 import { FEATURES } from "./toy-datasets";
+import { largestOf, toIndices } from "./unit-pixels";
 import type { Dataset, Trainer } from "./trainer";
 
 export const MAX_POINTS = 5000;
@@ -153,10 +154,11 @@ export class SurfaceMaker {
       side,
       P: new Float32Array(K * side * side),
       unitSide,
-      units: new Float32Array(nUnits * unitSide * unitSide),
+      units: new Uint8Array(nUnits * unitSide * unitSide),
       shown: shownUnit ? new Float32Array(side * side) : null,
     };
     const at = ([low, high]: Range, place: number): number => low + ((high - low) * place) / (side - 1);
+    const units = new Float32Array(surface.units.length);
     for (let from = 0; from < side * side; from += CHUNK) {
       this.pass.m = Math.min(CHUNK, side * side - from);
       for (let i = 0; i < this.pass.m; i++) {
@@ -164,13 +166,19 @@ export class SurfaceMaker {
         this.inputs(at(plane.xRange, n % side), at(plane.yRange, Math.floor(n / side)), this.pass.H[0]!, i * network.sizes[0]!);
       }
       forward(network, this.pass);
-      this.copy(surface, from, hidden, K, shownUnit);
+      this.copy(surface, units, from, hidden, K, shownUnit);
+    }
+    let start = 0;
+    for (const width of hidden) {
+      const layer = units.subarray(start, start + width * unitSide * unitSide);
+      toIndices(layer, largestOf(layer), surface.units, start);
+      start += layer.length;
     }
     return surface;
   }
 
-  private copy(surface: Surface, from: number, hidden: readonly number[], K: number, shownUnit: readonly [number, number] | null): void {
-    const { side, unitSide, P, units, shown } = surface;
+  private copy(surface: Surface, units: Float32Array, from: number, hidden: readonly number[], K: number, shownUnit: readonly [number, number] | null): void {
+    const { side, unitSide, P, shown } = surface;
     const stride = side / unitSide;
     for (let i = 0; i < this.pass.m; i++) {
       const n = from + i;

@@ -17,12 +17,12 @@ interface Preset {
 
 const PRESETS: readonly Preset[] = [
   { name: "Two moons", question: "How does a border bend?", settings: {} },
-  { name: "One at a time", question: "What if a batch is one?", settings: { batchSize: 1, learningRate: 0.03 } },
-  { name: "All at once", question: "What if it is all points?", settings: { batchSize: "full", learningRate: 0.3 } },
+  { name: "One at a time", question: "A batch of one point?", settings: { batchSize: 1, learningRate: 0.03 } },
+  { name: "All at once", question: "A batch of all points?", settings: { batchSize: "full", learningRate: 0.3 } },
   { name: "A straight line", question: "Without a hidden layer?", settings: { data: "circles", hidden: [] } },
   { name: "Spirals", question: "When does depth pay?", settings: { data: "spirals", noise: 0.1, hidden: [8, 8, 8], optimizer: "adam", learningRate: 0.01 } },
-  { name: "Too fast", question: "When does it diverge?", settings: { data: "blobs", activation: "relu", learningRate: 3 } },
-  { name: "Hills", question: "How are numbers learned?", settings: { data: "hills", noise: 0.1, loss: "squared_error", learningRate: 0.03 } },
+  { name: "Too fast", question: "Too large a step?", settings: { data: "blobs", activation: "relu", learningRate: 3 } },
+  { name: "Hills", question: "Numbers, not classes?", settings: { data: "hills", noise: 0.1, loss: "squared_error", learningRate: 0.03 } },
 ];
 
 /** They change everything that a preset is about, and leave the speed. */

@@ -99,9 +99,9 @@ export interface Surface {
   side: number;
   /** (K, side²): the outputs. */
   P: Float32Array;
-  /** (units, unitSide²): H of every hidden unit, layer by layer. */
+  /** (units, unitSide²): H of every hidden unit, layer by layer, as indices of a colour scale about 0 for each layer. */
   unitSide: number;
-  units: Float32Array;
+  units: Uint8Array;
   /** (side²): H of the unit that the page shows on the plane. */
   shown: Float32Array | null;
 }

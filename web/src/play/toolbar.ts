@@ -1,6 +1,6 @@
 /** The toolbar: start and pause, one batch, reset, speed, and the current numbers. */
 
-import { button, h } from "../dom";
+import { button, h, setText } from "../dom";
 import { icon } from "./icons";
 import type { Command } from "./protocol";
 import { formatCount } from "../format";
@@ -100,7 +100,7 @@ function createReadouts({ store, history }: Context): HTMLElement {
         return h("div", {}, h("dt", {}, name), value);
       }));
     }
-    for (const [name, value] of readouts) values.get(name)!.textContent = value;
+    for (const [name, value] of readouts) setText(values.get(name)!, value);
   }
 
   store.on(["training", "setup"], update);
@@ -115,7 +115,7 @@ function createNotice({ store }: Context): HTMLElement {
     const training = store.get("training");
     const replay = training?.replayTo ? `Repeating the link: step ${formatCount(training.step)} of ${formatCount(training.replayTo)}.` : "";
     const message = training?.stopReason ? `Training stopped. ${training.stopReason}` : store.get("commandError") || replay;
-    if (notice.textContent !== message) notice.textContent = message;
+    setText(notice, message);
   });
   return notice;
 }
