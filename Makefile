@@ -114,7 +114,7 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.tables: pyproject.toml | $(BIN)/python
-	$(INSTALL) --editable '.[play]'
+	$(INSTALL) --editable '.[tables]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import shlex
-import signal
-from asyncio import _get_running_loop, _set_running_loop
-from concurrent.futures import Future
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from textwrap import dedent
-from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
-from urllib.request import urlopen
 
 from typer.testing import CliRunner
 
 from batchprop.cli.app import app
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 FENCE = re.compile(
@@ -33,8 +26,6 @@ NOT_RUN = re.compile(r"<!-- not run: .+ -->\n\s*\Z")
 RUN = {"python", "console"}
 # A console block may hold these besides `batchprop`: they set up, or take long, and CI tries them.
 TRIED_ELSEWHERE = re.compile(r"(make|pip|uv|python -m|git|\.|cd) ")
-INTERRUPTED = 130
-PATIENCE = 60  # seconds until a page that does not come is given up
 
 
 class Block(NamedTuple):
@@ -119,54 +110,18 @@ def _run_console(document: Path, block: Block) -> str:
     for arguments in parse_commands(block):
         # All commands share this process and what it has imported, as a process for each spends 3 seconds on
         # imports before it does anything.
-        serves = arguments[0] == "play"
-        code, out, err = _serve(arguments) if serves else _run_here(arguments, lambda _: True)
-        if code != (INTERRUPTED if serves else 0):
+        code, out, err = _run_here(arguments)
+        if code != 0:
             raise RuntimeError(f"{document}, line {block.line}: {arguments}\n{err}")
         output += out
     return output
 
 
-def _run_here(arguments: list[str], browse: Callable[[str], bool]) -> tuple[int, str, str]:
-    """Run a command with a browser of ours; return its exit code, its output and its errors."""
+def _run_here(arguments: list[str]) -> tuple[int, str, str]:
+    """Run a command that opens no browser; return its exit code, its output and its errors."""
     # The module remembers the browsers it found at its first use, so BROWSER may come too late.
-    with patch("webbrowser.open", browse):
+    with patch("webbrowser.open", lambda _: True):
         result = CliRunner().invoke(app, arguments, prog_name="batchprop")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.stdout, result.stderr
-
-
-def _serve(arguments: list[str]) -> tuple[int, str, str]:
-    """Run a command that serves, fetch the page that it opens, and interrupt it as its user would."""
-    fetched: Future[int] = Future()
-
-    def fetch(address: str) -> None:
-        try:
-            with urlopen(address, timeout=PATIENCE) as page:  # noqa: S310 an address of our own server
-                fetched.set_result(page.status)
-        except OSError as error:
-            fetched.set_exception(error)
-        finally:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    def browse(address: str) -> bool:
-        Thread(target=fetch, args=[address]).start()
-        return True
-
-    with _no_event_loop():
-        code, out, err = _run_here(arguments, browse)
-    if code == INTERRUPTED:  # else nothing was opened, and its errors say why
-        fetched.result(PATIENCE)
-    return code, out, err
-
-
-@contextmanager
-def _no_event_loop() -> Iterator[None]:
-    """Put aside the event loop that a browser under test has in this thread: a server begins its own."""
-    loop = _get_running_loop()
-    _set_running_loop(None)
-    try:
-        yield
-    finally:
-        _set_running_loop(loop)

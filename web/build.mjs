@@ -73,7 +73,15 @@ async function bundle(page) {
   await build({ ...styles, banner: { css: head } });
 }
 
+async function bundleWorker(page) {
+  const script = { ...common, entryPoints: [page.script], outfile: `${page.out}.js`, format: "iife", globalName: "playground" };
+  const head = await writeLicences(page, findPackages([await build({ ...script, write: false })]));
+  await build({ ...script, banner: { js: head } });
+}
+
 await bundle({ name: "microscope", script: "src/main.ts", styles: "src/styles/main.css", out: `${MICROSCOPE}/microscope`, licences: [FONT_LICENCE] });
 await bundle({ name: "playground", script: "src/play/main.ts", styles: "src/styles/play.css", out: `${PLAY}/playground` });
 await build({ ...common, entryPoints: ["src/widget.ts"], outfile: `${MICROSCOPE}/widget.js`, format: "esm" });
+// A file of its own: the page starts it as a worker from its text, and the tests run it in Node as it is.
+await bundleWorker({ name: "playground's worker", script: "src/play/worker.ts", out: `${PLAY}/worker` });
 await build({ ...common, entryPoints: ["src/styles/report.css"], outfile: `${REPORT}/report.css`, plugins: [systemTheme] });

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from batchprop.influence import influence
     from batchprop.network import Network
     from batchprop.params import Layer
+    from batchprop.playground import playground
     from batchprop.tabular import TabularClassifier, TabularRegressor, tune
 
 __version__ = "0.1.0"
@@ -70,6 +71,7 @@ __all__ = [
     "microscope",
     "objective",
     "optimizers",
+    "playground",
     "plots",
     "privacy",
     "schedules",
@@ -91,13 +93,14 @@ _HOMES = {
     "backprop": "backprop",
     "check_gradient": "gradcheck",
     "influence": "influence",
+    "playground": "playground",
     "tune": "tabular",
 }
 """The module of each public name that is not itself a module."""
 
 
 class _Package(ModuleType):
-    """This package; two of its functions have the name of their own file."""
+    """This package; three of its functions have the name of their own file or package."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Python binds a submodule here when it is first imported, wherever that happens.

@@ -6,39 +6,41 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batchprop.playground import playground
 from tests.browsers import open_page
-from tests.playground.servers import Playing, serve
+from tests.playground.pages import Playing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
     from typing import Any
 
     from playwright.sync_api import Browser
 
 
+@pytest.fixture(scope="session")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page as `batchprop play` writes it."""
+    return playground().save(tmp_path_factory.mktemp("playground") / "playground.html")
+
+
 @pytest.fixture
-def open_playground(browser: Browser) -> Iterator[Callable[..., Playing]]:
-    """Open playgrounds; assert at the end that they logged no errors and made no external requests."""
-    from contextlib import ExitStack
+def open_playground(browser: Browser, page_file: Path) -> Iterator[Callable[..., Playing]]:
+    """Open playgrounds; assert at the end that they logged no errors and asked for nothing."""
+    opens: list[Playing] = []
 
-    with ExitStack() as stack:
-        opens: list[Playing] = []
+    def begin(fragment: str = "", file: Path = page_file, **options: Any) -> Playing:
+        seen = open_page(browser, f"{file.as_uri()}#{fragment}", ".copy-link:enabled", **options)
+        seen.page.set_default_timeout(30_000)
+        opens.append(Playing(seen))
+        return opens[-1]
 
-        def begin(settings: dict[str, Any] | None = None, **options: Any) -> Playing:
-            served = stack.enter_context(serve(**(settings or {})))
-            seen = open_page(browser, served.address, ".speeds input:checked", **options)
-            seen.page.set_default_timeout(30_000)
-            stack.callback(seen.close)
-            opens.append(Playing(seen, served))
-            return opens[-1]
-
-        yield begin
-        for playing in opens:
-            assert playing.seen.said == []
-            asked = {
-                url for url in playing.seen.asked if not url.startswith(("data:", playing.served.address))
-            }
-            assert asked == set()
+    yield begin
+    for playing in opens:
+        assert playing.seen.said == []
+        own = (playing.page.url.partition("#")[0], "data:", "blob:", "about:srcdoc")
+        assert [url for url in playing.seen.asked if not url.startswith(own)] == []
+        playing.seen.close()
 
 
 @pytest.fixture

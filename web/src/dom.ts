@@ -34,3 +34,8 @@ export function button(label: string, onClick: () => void, attributes: Attribute
 }
 
 export const reducedMotion = (): boolean => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+/** Set an element's text where it changed: to set the same again would lay out the page anew. */
+export function setText(element: Element, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}

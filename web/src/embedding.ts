@@ -1,59 +1,30 @@
-/** A page within a notebook: what is selected flows to Python's widget, and back. */
-
-import type { State, Store } from "./state";
-import type { AlgorithmStep } from "./steps";
-
-/** What the page and the widget tell each other. */
-interface Selection {
-  /** The example pointed at. */
-  selected: number | null;
-  /** The id of the step, such as "collapse-1". */
-  step: string;
-  /** The examples that are left out of the batch. */
-  left_out: number[];
-}
+/** A page within a notebook: its frame's widget and the page tell each other what has changed. */
 
 const KIND = "batchprop";
 
-/** Follow the widget that holds the page in a frame; nothing where the page stands alone. */
-export function followWidget(store: Store, steps: readonly AlgorithmStep[]): void {
-  if (window.parent === window) return;
+/**
+ * Share values with the widget that holds the page in a frame; nothing where the page stands alone.
+ *
+ * `describe` gives the page's values, `apply` takes those that Python has set. The result tells the widget what has changed.
+ */
+export function joinWidget<T extends object>(describe: () => T, apply: (values: Partial<T>) => void): () => void {
+  if (window.parent === window) return () => {};
   let known = "";
 
   function tell(): void {
-    const selection = describeSelection(store, steps);
-    if (JSON.stringify(selection) === known) return;
-    known = JSON.stringify(selection);
-    window.parent.postMessage({ kind: KIND, ...selection }, "*");
+    const values = describe();
+    if (JSON.stringify(values) === known) return;
+    known = JSON.stringify(values);
+    window.parent.postMessage({ kind: KIND, ...values }, "*");
   }
 
-  addEventListener("message", ({ source, data }: MessageEvent<Partial<Selection> & { kind?: string }>) => {
-    if (source !== window.parent || data.kind !== KIND) return;
-    store.set(toState(data, store, steps));
+  addEventListener("message", ({ source, data }: MessageEvent<Partial<T> & { kind?: string }>) => {
+    if (source !== window.parent || data?.kind !== KIND) return;
+    apply(data);
+    // What could not be set is told back.
+    known = "";
     tell();
   });
-  store.on(["example", "step", "included"], tell);
   tell();
-}
-
-function describeSelection(store: Store, steps: readonly AlgorithmStep[]): Selection {
-  const included = store.get("included");
-  return {
-    selected: store.get("example"),
-    step: steps[store.get("step")]!.id,
-    left_out: included.map((_, i) => i).filter((i) => !included[i]),
-  };
-}
-
-/** What is told, as far as the page has it; at least one example stays in the batch. */
-function toState({ selected, step, left_out: leftOut }: Partial<Selection>, store: Store, steps: readonly AlgorithmStep[]): Partial<State> {
-  const m = store.get("included").length;
-  const index = steps.findIndex(({ id }) => id === step);
-  const included = store.get("included").map((_, i) => !(leftOut ?? []).includes(i));
-  const isSame = included.every((one, i) => one === store.get("included")[i]);
-  return {
-    ...(selected === null || (selected !== undefined && selected >= 0 && selected < m) ? { example: selected } : {}),
-    ...(index >= 0 ? { step: index } : {}),
-    ...(leftOut && included.some(Boolean) && !isSame ? { included } : {}),
-  };
+  return tell;
 }

@@ -4,12 +4,12 @@ import { createDetailPanel } from "./detail-panel";
 import { type BatchData, predictsNumbers, readBatchData } from "./batch-data";
 import { h } from "./dom";
 import { createEquationView } from "./equation-view";
-import { followWidget } from "./embedding";
 import { createExamplesTable } from "./examples-table";
 import { createGradientMap } from "./gradient-map";
 import { createMiniatures } from "./miniatures";
 import { algorithmSteps } from "./steps";
 import { createContext } from "./batch-state";
+import { shareSelection } from "./selection";
 import { type State, Store } from "./state";
 import { createStepper } from "./stepper";
 import { createThemeButton, followTheme, preferredTheme } from "./theme";
@@ -36,7 +36,7 @@ function start(root: HTMLElement, data: BatchData): void {
   const view = createEquationView(context);
   const workspace = h("div", { class: "workspace" }, createStepper(context, steps), view.element, createDetailPanel(context, view));
   const examples = h("div", { class: "examples-part" }, createExamplesTable(context), createGradientMap(context));
-  followWidget(store, steps);
+  shareSelection(store, steps);
   root.replaceChildren(header(data, store), createMiniatures(context), workspace, examples);
 }
 

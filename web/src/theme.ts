@@ -1,4 +1,4 @@
-/** Light or dark: the system's preference, until the user chooses. */
+/** Light or dark: as the page that frames this one, as the user chose, or as the system prefers. */
 
 import { button } from "./dom";
 import type { Theme } from "./color-scale";
@@ -12,7 +12,31 @@ interface ThemedStore {
 
 const PREFERS_DARK = "(prefers-color-scheme: dark)";
 
-export const preferredTheme = (): Theme => (matchMedia(PREFERS_DARK).matches ? "dark" : "light");
+const STORED = "batchprop theme";
+
+const asTheme = (text: string | null | undefined): Theme | null => (text === "light" || text === "dark" ? text : null);
+
+/** What was chosen before; a browser may keep nothing for a file or a frame. */
+function storedTheme(): Theme | null {
+  try {
+    return asTheme(localStorage.getItem(STORED));
+  } catch {
+    return null;
+  }
+}
+
+function storeTheme(theme: Theme): void {
+  try {
+    localStorage.setItem(STORED, theme);
+  } catch {
+    // Then the choice lasts as long as the page.
+  }
+}
+
+/** That of the page around this one, which writes it into its frame. */
+const givenTheme = asTheme(document.documentElement.dataset["theme"]);
+
+export const preferredTheme = (): Theme => givenTheme ?? storedTheme() ?? (matchMedia(PREFERS_DARK).matches ? "dark" : "light");
 
 /** Set the theme on the document. Call this before the first drawing: canvases read their colours from the stylesheet. */
 export function followTheme(store: ThemedStore): void {
@@ -22,16 +46,14 @@ export function followTheme(store: ThemedStore): void {
 }
 
 export function createThemeButton(store: ThemedStore): HTMLButtonElement {
-  let isChosen = false;
   const toggle = button("", () => {
-    isChosen = true;
-    store.set({ theme: store.get("theme") === "dark" ? "light" : "dark" });
+    const theme = store.get("theme") === "dark" ? "light" : "dark";
+    storeTheme(theme);
+    store.set({ theme });
   }, { class: "theme-button" });
   const update = (): void => void (toggle.textContent = store.get("theme") === "dark" ? "Light theme" : "Dark theme");
   store.on(["theme"], update);
-  matchMedia(PREFERS_DARK).addEventListener("change", () => {
-    if (!isChosen) store.set({ theme: preferredTheme() });
-  });
+  matchMedia(PREFERS_DARK).addEventListener("change", () => store.set({ theme: preferredTheme() }));
   usePrintTheme(store);
   update();
   return toggle;

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from batchprop.errors import BatchpropError
 
 TABLES = ("filelock", "jinja2", "matplotlib", "pandas", "psutil", "pyarrow", "safetensors", "skops")
-PLAY = (*TABLES, "starlette", "uvicorn")
 
 
 @contextmanager
@@ -22,13 +21,6 @@ def require_tables(*others: str) -> Iterator[None]:
     batchprop.errors.BatchpropError: this needs skops, ...: pip install "batchprop[tables]"
     """
     with _extra(",".join(sorted({"tables", *others})), TABLES):
-        yield
-
-
-@contextmanager
-def require_play() -> Iterator[None]:
-    """Do the same for the playground's requirements."""
-    with _extra("play", PLAY):
         yield
 
 

@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
-import typer
-
-from batchprop.cli.extras import require_play
-from batchprop.cli.options import check_target_given, option, own_argument, own_option, with_parameters
+from batchprop.cli.extras import require_tables
+from batchprop.cli.options import (
+    check_suffix,
+    check_target_given,
+    option,
+    own_argument,
+    own_option,
+    with_parameters,
+)
 
 EXAMPLES = """Examples:
 
@@ -14,6 +19,8 @@ batchprop play
 batchprop play flowers.csv --target species
 """
 
+_PAGES = (".html", ".htm")
+
 
 @with_parameters(
     own_argument(
@@ -21,29 +28,37 @@ batchprop play flowers.csv --target species
         Path | None,
         None,
         metavar="DATA",
-        help="A CSV, TSV or Parquet file to begin with. Without it: points of the plane.",
+        help="A CSV, TSV, JSON lines or Parquet file, or a workbook, to begin with; of more than 5,000 rows "
+        "a sample. Without it: points of the plane.",
     ),
     option("target", help="The column of DATA to learn; needed with DATA.", panel=""),
+    option("seed", help="Seed of the points, the initial weights and the batches.", panel=""),
     own_option(
-        "port",
-        int,
-        0,
-        metavar="NUMBER",
-        low=0,
-        high=65535,
-        help="Where to listen, on 127.0.0.1 alone; 0 takes a free one.",
+        "out",
+        Path | None,
+        None,
+        metavar="FILE",
+        help="The page to write, .html; an earlier page of this command is replaced.",
+        default="playground.html, or named after DATA: flowers-playground.html",
     ),
-    option("seed", help="Seed of the points and the initial weights.", panel=""),
     own_option("open_page", bool, True, "--open/--no-open", help="Open the page in the browser."),
+    own_option("force", bool, False, "--force", help="Replace any other file of that name, too."),
 )
-def play(*, data: Path | None, target: str | None, port: int, seed: int, open_page: bool) -> None:
-    """Play with a training in the browser: start, pause, and step one batch at a time.
+def play(
+    *, data: Path | None, target: str | None, seed: int, out: Path | None, open_page: bool, force: bool
+) -> None:
+    """Play with a network that learns in the browser: start, pause, and step one batch at a time.
 
-    Choose data, layers and batch size, and see the decision boundary, the loss and
-    the gradient noise scale move; open the microscope on the batch that was paused.
-    It runs until Ctrl-C, or until its terminal is closed.
+    One file is written that trains by itself: it needs no network, and can be
+    mailed. Choose data, layers and batch size, see every unit, the decision
+    boundary, the loss and the gradient noise scale move, and open the microscope
+    on the batch that was paused.
     """
+    out = out or Path("playground.html" if data is None else f"{data.stem}-playground.html")
+    check_suffix("--out", out, _PAGES, "page")
     check_target_given(data, {"target": target}, "learn")
-    with require_play():
-        from batchprop.cli import play_command as playing
-    raise typer.Exit(playing.run(data, target, seed=seed, port=port, opened=open_page))
+    from batchprop.cli import play_command
+
+    with require_tables():
+        table = None if data is None else play_command.load_table(data, str(target), seed)
+    play_command.play_command(table, data, seed, out, open_page=open_page, force=force)

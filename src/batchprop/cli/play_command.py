@@ -1,141 +1,82 @@
-"""`batchprop play`, from the table to the server and its end."""
+"""`batchprop play`, from the table to the page."""
 
-import secrets
-import signal
-import socket
 import webbrowser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from typing import Any
 
-import uvicorn
-from rich.console import Console
+import numpy as np
 
-from batchprop.cli.console import make_console
-from batchprop.cli.playground_tools import PlaygroundTools
-from batchprop.cli.signals import exit_code
-from batchprop.errors import BatchpropError
-from batchprop.playground.auth import HOST
-from batchprop.playground.server import Server
-from batchprop.playground.session import Session
-from batchprop.playground.settings import FILE, Settings
-from batchprop.playground.worker import Worker
-
-_TOKEN_BYTES = 24
-_PATIENCE = 2  # seconds for responses in progress when it ends
+from batchprop.cli.terminal import echo
+from batchprop.errors import DataError, ParameterError, WriteError
+from batchprop.files import check_file, exists, make_folder
+from batchprop.playground.page import is_page, make_page
+from batchprop.playground.table import Table, encode_target, fit_table
 
 
-class _Server(uvicorn.Server):
-    """A server that ends its worker however it ends, so that no page waits."""
-
-    def __init__(self, config: uvicorn.Config, stage: Worker) -> None:
-        super().__init__(config)
-        self._stage = stage
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End the worker, then the server."""
-        super().handle_exit(sig, frame)
-        self._stage.close()
-
-    def end(self) -> None:
-        """End the server."""
-        self.should_exit = True
-        self._stage.close()
-
-
-def run(path: Path | None, target: str | None, *, seed: int, port: int, opened: bool) -> int:
-    """Serve a playground until the user ends it.
-
-    Args:
-        path: the initial table, or None.
-        target: its column to learn, or None.
-        seed: of the points and the first weights.
-        port: the port; 0 for a free one.
-        opened: whether to open the page in the browser.
-
-    Returns:
-        The exit code: 130 or 143 after Ctrl-C or SIGTERM, else 0.
+def load_table(path: Path, target: str, seed: int) -> Table:
+    """Read a table and encode it as `batchprop train` does.
 
     Raises:
-        BatchpropError: the table cannot be learned from, or the port is taken.
+        DataError: it cannot be learned from.
     """
-    console = make_console()
-    tools, settings, file = PlaygroundTools(), Settings(seed=seed), None
-    if path is not None:
-        file = tools.inspect_file(path, path.name)
-        settings = settings.replace({"data": FILE, "target": target})
-    playground = Session(tools, settings, file)
-    # Bound before the worker starts, so that a port in use is an error at once.
-    with _bind(port) as listening:
-        stage = Worker(playground)
-        try:
-            return _serve(console, stage, listening, opened=opened)
-        finally:
-            stage.close()
-            stage.join()
+    # Not at the top: without a table the command needs none of this.
+    from batchprop.tabular.training_table import load
+    from batchprop.tabular.transformers import make_preprocessor
 
-
-def _serve(console: Console, stage: Worker, listening: socket.socket, *, opened: bool) -> int:
-    port = listening.getsockname()[1]
-    # Other users of the machine can reach the port, but do not know the token.
-    token, invitation = secrets.token_urlsafe(_TOKEN_BYTES), secrets.token_urlsafe(_TOKEN_BYTES)
-
-    def end() -> None:
-        listener.end()
-
-    server = Server(stage, port=port, token=token, invitation=invitation, end=end)
-    config = uvicorn.Config(
-        server.app,
-        log_config=None,
-        log_level="error",
-        access_log=False,
-        http="h11",
-        ws="none",
-        loop="asyncio",
-        lifespan="off",
-        server_header=False,
-        timeout_graceful_shutdown=_PATIENCE,
+    loaded = load(path, target, None)
+    columns = make_preprocessor(loaded.columns, len(loaded.frame), target)
+    unit, numbers = loaded.row_numbers
+    rows = tuple(f"{unit} {number}" for number in numbers.tolist())
+    # With its rows' names an error can name one.
+    X = np.asarray(columns.fit_transform(loaded.frame.set_axis(list(rows), axis="index")), dtype=np.float32)
+    is_classification = loaded.target.task == "classification"
+    values, outputs = encode_target(target, loaded.target.values, is_classification=is_classification)
+    notes = (f"{loaded.left_out:,} rows left out",) if loaded.left_out else ()
+    table = Table(
+        f"{path.name}: {target}" + ("" if is_classification else ", standardised"),
+        "classes" if is_classification else "numbers",
+        X,
+        values,
+        tuple(str(name).partition("__")[2] for name in columns.get_feature_names_out()),
+        outputs,
+        rows,
+        notes,
     )
-    listener = _Server(config, stage)
-    console.print(f"Playground: http://{HOST}:{port}/{token}/", soft_wrap=True, highlight=False)
-    if opened and not webbrowser.open(f"http://{HOST}:{port}/{invitation}"):
-        console.print("There is no browser to open it with: open that address in one.", soft_wrap=True)
-    console.print("It runs until Ctrl-C here, or End in the page.", soft_wrap=True)
-    with _handle_hangup(listener):
-        try:
-            listener.run(sockets=[listening])
-        except KeyboardInterrupt:
-            # It ended well; the listener raises the signal again when it is done.
-            console.print("The playground has ended.")
-            return exit_code()
-    console.print("The playground has ended.")
-    return 0
+    return fit_table(table, seed)
 
 
-@contextmanager
-def _bind(port: int) -> Iterator[socket.socket]:
-    """Open a socket that only this machine reaches, and that accepts connections at once."""
-    with socket.socket() as listening:
-        try:
-            listening.bind((HOST, port))
-        except OSError as error:
-            raise BatchpropError(
-                f"port {port} cannot be listened at ({error.strerror}): leave --port out to take a free one"
-            ) from error
-        listening.listen()
-        yield listening
+def play_command(
+    table: Table | None, path: Path | None, seed: int, out: Path, *, open_page: bool, force: bool
+) -> None:
+    """Write the page, and open it.
 
+    Args:
+        table: the table in the page, or None for toy data.
+        path: the table's file.
+        seed: of the points, the initial weights and the batches.
+        out: the file to write.
+        open_page: whether to open it.
+        force: replace any file, not only such a page.
 
-@contextmanager
-def _handle_hangup(listener: _Server) -> Iterator[None]:
-    """End the server when the terminal closes, except under nohup."""
-    number = getattr(signal, "SIGHUP", None)
-    if number is None or signal.getsignal(number) in (signal.SIG_IGN, None):
-        yield
-        return
-    before = signal.signal(number, lambda *_: listener.end())
+    Raises:
+        BatchpropError: the page cannot be written there.
+    """
+    _check_free(out, path, force=force)
+    settings: dict[str, Any] = {"seed": seed}
     try:
-        yield
-    finally:
-        signal.signal(number, before)
+        make_folder(out.parent)
+        make_page(table, settings).save(out)
+    except OSError as error:
+        raise WriteError(f"{out} cannot be written: {error.strerror}; name another with `out`") from error
+    echo(f"Playground: {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    if open_page and not webbrowser.open(out.resolve().as_uri()):
+        echo("There is no browser to open it with: open that file in one.")
+
+
+def _check_free(out: Path, table: Path | None, *, force: bool) -> None:
+    """Refuse to replace the table, or a file that is no such page."""
+    if table is not None and out.resolve() == table.resolve():
+        raise ParameterError(f"`out` {out} is the table itself: name another file")
+    check_file(out, "out")
+    if exists(out) and not (force or is_page(out)):
+        raise DataError(f"the file {out} exists: name another with `out`, or replace it with force=True")

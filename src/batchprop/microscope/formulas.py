@@ -1,6 +1,6 @@
 """The formulas of activations and heads as TeX."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from batchprop.activations import Activation
 from batchprop.heads import Head
@@ -93,3 +93,18 @@ def head_tex(head: Head) -> HeadTex:
         'P - Y'
     """
     return HeadTex(head.name, *_HEADS.get(head.name, _CUSTOM_HEAD))
+
+
+def formula_table() -> dict[str, Any]:
+    """Return the formulas of all activations and heads by name, as JSON values.
+
+    Example:
+        >>> formula_table()["activations"]["relu"]["derivativeTex"]
+        '[z > 0]'
+    """
+    return {
+        "activations": {
+            name: ActivationTex(name, *formulas)._asdict() for name, formulas in _ACTIVATIONS.items()
+        },
+        "heads": {name: HeadTex(name, *formulas)._asdict() for name, formulas in _HEADS.items()},
+    }

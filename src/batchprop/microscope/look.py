@@ -1,21 +1,15 @@
 """The microscope: one batch in every matrix, as a page to open, mail or show in a notebook."""
 
-import html
-import webbrowser
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.backprop import resolved_outputs
 from batchprop.errors import InputError, ParameterError
-from batchprop.files import atomic_write
 from batchprop.microscope.document import DisplayNames, Snapshot, document
-from batchprop.microscope.page import page
-from batchprop.microscope.widget import has_widgets, make_widget
+from batchprop.microscope.page import Page, page
 from batchprop.plots.validation import check_fitted, n_rows
 
 MAX_ROWS = 64
@@ -29,59 +23,19 @@ _DIGITS = (6, 9, 12, 17)
 
 
 @dataclass(frozen=True)
-class Microscope:
+class Microscope(Page):
     """A page that shows a batch; a notebook displays it.
+
+    The traits of its ``widget`` are ``selected``, the example pointed at, or None; ``step``, such as
+    ``"collapse-1"``; and ``left_out``, the examples left out of the batch. Examples count from 0, in the order
+    of the page.
 
     Attributes:
         html: the page, one file that loads nothing else.
     """
 
-    html: str
-
-    @cached_property
-    def widget(self) -> Any:
-        """The page as a widget of Jupyter or marimo, whose traits the page and Python both follow and set.
-
-        Its traits are ``selected``, the example pointed at, or None; ``step``, such as ``"collapse-1"``; and
-        ``left_out``, the examples left out of the batch. ``widget.observe`` calls a function of yours when
-        one changes. Examples count from 0, in the order of the page.
-
-        Raises:
-            BatchpropError: anywidget is not installed.
-        """
-        return make_widget(self.html, _TITLE, {"selected": None, "step": "", "left_out": []})
-
-    def save(self, path: str | Path) -> Path:
-        """Write the page to a file.
-
-        Args:
-            path: of the file; an existing file is replaced.
-
-        Returns:
-            The path.
-        """
-        path = Path(path)
-        atomic_write(self.html.encode(), path)
-        return path
-
-    def open(self, path: str | Path) -> bool:
-        """Write the page to a file and open it in the browser.
-
-        Args:
-            path: of the file.
-
-        Returns:
-            Whether a browser was found.
-        """
-        return webbrowser.open(self.save(path).resolve().as_uri())
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        if has_widgets():
-            return self.widget._repr_mimebundle_(**kwargs)
-        framed = html.escape(self.html)
-        return {
-            "text/html": f'<iframe title="{_TITLE}" srcdoc="{framed}" width="100%" height="900"></iframe>'
-        }
+    title: ClassVar[str] = "batchprop microscope"
+    shared: ClassVar[dict[str, Any]] = {"selected": None, "step": "", "left_out": []}
 
 
 def look(

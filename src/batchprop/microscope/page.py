@@ -1,10 +1,14 @@
 """The page: data, style and script in one HTML file that loads nothing else."""
 
 import html
+import webbrowser
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from batchprop.files import open_file
+from batchprop.files import atomic_write, open_file
+from batchprop.microscope.widget import has_widgets, make_widget
 from batchprop.webdata import json_script, read_asset
 
 _SKELETON = """<!doctype html>
@@ -32,14 +36,70 @@ _POLICY = (
 )
 
 
-_START = _SKELETON.partition('<meta name="viewport"')[0].encode()
+@dataclass(frozen=True)
+class Page:
+    """A page in one file; a notebook displays it.
+
+    Attributes:
+        html: the page, which loads nothing else.
+    """
+
+    html: str
+    title: ClassVar[str] = "batchprop"
+    # What Python and the page share in a notebook, with the first values.
+    shared: ClassVar[dict[str, Any]] = {}
+
+    @cached_property
+    def widget(self) -> Any:
+        """The page as a widget of Jupyter or marimo: Python and the page follow each other's changes of its traits.
+
+        Raises:
+            BatchpropError: anywidget is not installed.
+        """
+        return make_widget(self.html, self.title, self.shared)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page to a file.
+
+        Args:
+            path: of the file; an existing file is replaced.
+
+        Returns:
+            The path.
+        """
+        path = Path(path)
+        atomic_write(self.html.encode(), path)
+        return path
+
+    def open(self, path: str | Path) -> bool:
+        """Write the page to a file and open it in the browser.
+
+        Args:
+            path: of the file.
+
+        Returns:
+            Whether a browser was found.
+        """
+        return webbrowser.open(self.save(path).resolve().as_uri())
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        if has_widgets():
+            return self.widget._repr_mimebundle_(**kwargs)
+        framed = html.escape(self.html)
+        return {
+            "text/html": f'<iframe title="{self.title}" srcdoc="{framed}" width="100%" height="900"></iframe>'
+        }
 
 
-def is_page(path: Path) -> bool:
-    """Whether a file is a page of the microscope, by its first bytes."""
+_START = _SKELETON.partition('<meta name="viewport"')[0]
+
+
+def is_page(path: Path, start: str = _START) -> bool:
+    """Whether a file is a page of the microscope, or one that starts otherwise, by its first bytes."""
+    first = start.encode()
     try:
         with open_file(path) as file:
-            return file.read(len(_START)) == _START
+            return file.read(len(first)) == first
     except OSError:
         return False
 

@@ -1,51 +1,90 @@
-"""The playground's page: a frame for its script, which draws everything else."""
+"""The playground's page: data, style and scripts in one HTML file that loads nothing else."""
 
 import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
 
-PAGE = """<!doctype html>
+from batchprop.microscope.formulas import formula_table
+from batchprop.microscope.page import Page
+from batchprop.microscope.page import is_page as starts_as
+from batchprop.playground.table import Table
+from batchprop.webdata import json_script, read_asset
+
+_SKELETON = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="generator" content="batchprop playground">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>batchprop playground</title>
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{title}</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="playground.css">
+<style>{style}</style>
 </head>
 <body>
 <noscript>The playground needs JavaScript: please enable it.</noscript>
 <main id="playground"></main>
-<script src="playground.js"></script>
+<script type="application/json" id="playground-data">{data}</script>
+<script type="text/plain" id="playground-worker">{worker}</script>
+<script>{script}</script>
+<script type="text/plain" id="microscope-style">{microscope_style}</script>
+<script type="text/plain" id="microscope-script">{microscope_script}</script>
 </body>
 </html>
 """
 
-_MESSAGE_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>batchprop microscope</title>
-</head>
-<body><main><p>{}</p></main></body>
-</html>
-"""
-
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "font-src data:; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+# The browser enforces it: nothing is fetched, and nothing sent. The worker is made from this page's own text.
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; worker-src blob:; "
+    "img-src data:; font-src data:"
 )
-"""Enforced by the browser: the page loads nothing but its own files."""
 
-MICROSCOPE_POLICY = "frame-ancestors 'self'"
-"""The microscope's page has a policy of its own; only the playground may frame it."""
+_START = _SKELETON.partition('<meta name="viewport"')[0]
 
 
-def message_page(text: str) -> str:
-    """Return a page that shows one message.
+@dataclass(frozen=True)
+class Playground(Page):
+    """A page that trains a network; a notebook displays it.
+
+    The one trait of its ``widget`` is ``address``: data set, network, settings and step, as in a link.
+
+    Attributes:
+        html: the page, one file that loads nothing else.
+    """
+
+    title: ClassVar[str] = "batchprop playground"
+    shared: ClassVar[dict[str, Any]] = {"address": ""}
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page of the playground, by its first bytes."""
+    return starts_as(path, _START)
+
+
+def make_page(table: Table | None, settings: Mapping[str, Any]) -> Playground:
+    """Return the page, with a table or without.
 
     Example:
-        >>> "a &lt; b" in message_page("a < b")
+        >>> "<title>batchprop playground</title>" in make_page(None, {"seed": 3}).html
         True
     """
-    return _MESSAGE_PAGE.format(html.escape(text))
+    data = {
+        "formulas": formula_table(),
+        "table": None if table is None else table.document(),
+        "settings": dict(settings),
+    }
+    title = "batchprop playground" if table is None else f"{table.title}: batchprop playground"
+    return Playground(
+        _SKELETON.format(
+            policy=_POLICY,
+            title=html.escape(title),
+            style=read_asset("playground", "playground.css"),
+            data=json_script(data),
+            worker=read_asset("playground", "worker.js"),
+            script=read_asset("playground", "playground.js"),
+            microscope_style=read_asset("microscope", "microscope.css"),
+            microscope_script=read_asset("microscope", "microscope.js"),
+        )
+    )

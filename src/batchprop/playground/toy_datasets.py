@@ -1,103 +1,130 @@
-"""Toy data sets: points on a plane that are easy to see, and not all easy to learn."""
+"""Toy data sets on a plane: the page makes the same points of the same name, number and seed."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from sklearn.datasets import make_blobs, make_circles, make_moons
-from sklearn.preprocessing import StandardScaler
+from numpy.typing import NDArray
 
-from batchprop.playground.data import PlaygroundData, Task
+from batchprop.errors import ParameterError, unknown_option_error
+from batchprop.playground.random import Stream, normals, uniforms
 
-Points = tuple[Any, Any]
+Numbers = NDArray[np.float64]
+Points = tuple[Numbers, Numbers, Numbers]
+"""Both coordinates, and the class or the number."""
+
+Column = Callable[[int], Numbers]
+"""A column of random numbers, by its number."""
+
+MIN_ROWS = 5
 
 _TURNS = 1.5
-_SQUARES = 4
+_CENTERS = np.array([(-2.0, -1.0), (0.0, 2.0), (2.0, -1.0)])
 
 
 class ToyDataset(NamedTuple):
-    """A toy data set: ``sample(rows, noise, seed)`` returns X ``(n, 2)`` and the targets ``(n,)``."""
+    """A toy data set: ``sample(rows, noise, uniform, normal)`` returns its points."""
 
-    description: str
-    task: Task
-    sample: Callable[[int, float, int], Points]
+    title: str
+    is_classification: bool
+    sample: Callable[[int, float, Column, Column], Points]
 
 
-def make_toy(name: str, rows: int, noise: float, seed: int) -> PlaygroundData:
-    """Sample a toy data set, standardised.
+def make_toy(
+    name: str, rows: int = 300, noise: float = 0.2, seed: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Make a toy data set of the playground, standardised.
+
+    Args:
+        name: moons, circles, blobs, spirals, quarters, chessboard or hills.
+        rows: the number of points, at least 5.
+        noise: how far points stray.
+        seed: of the points.
+
+    Returns:
+        X ``(rows, 2)`` and the targets Y: classes one-hot ``(rows, K)``, the heights of hills ``(rows, 1)``.
+
+    Raises:
+        ParameterError: the name is unknown, or there are too few rows.
 
     Example:
-        >>> moons = make_toy("moons", 100, 0.1, 0)
-        >>> moons.X.shape, moons.outputs, np.bincount(moons.values.astype(int))
-        ((100, 2), ('class 1', 'class 2'), array([50, 50]))
+        >>> X, Y = make_toy("moons", rows=100)
+        >>> X.shape, Y.sum(axis=0).tolist()
+        ((100, 2), [50.0, 50.0])
     """
+    if name not in TOY_DATASETS:
+        raise unknown_option_error("name", name, TOY_DATASETS)
+    if rows < MIN_ROWS:
+        raise ParameterError(f"rows={rows!r} is not allowed: give a whole number from {MIN_ROWS}")
     toy = TOY_DATASETS[name]
-    X, values = toy.sample(rows, noise, seed)
-    outputs: tuple[str, ...] = ("height",)
-    if toy.task == "classes":
-        outputs = tuple(f"class {k + 1}" for k in range(int(values.max()) + 1))
-    else:
-        values = StandardScaler().fit_transform(values[:, None])[:, 0]
-    names = tuple(f"point {i + 1}" for i in range(rows))
-    X = StandardScaler().fit_transform(X)
-    return PlaygroundData(toy.description, toy.task, X, values.astype(float), ("x₁", "x₂"), outputs, names)
+
+    def uniform(column: int) -> Numbers:
+        return uniforms(rows, seed, Stream.DATA, column)
+
+    def normal(column: int) -> Numbers:
+        return normals(rows, seed, Stream.DATA, column)
+
+    x, y, values = toy.sample(rows, noise, uniform, normal)
+    X = np.column_stack([_standardize(x), _standardize(y)]).astype(np.float32)
+    if toy.is_classification:
+        return X, np.eye(int(values.max()) + 1, dtype=np.float32)[values.astype(int)]
+    return X, _standardize(values)[:, None].astype(np.float32)
 
 
-def _moons(rows: int, noise: float, seed: int) -> Points:
-    X, values = make_moons(rows, noise=noise, random_state=seed)
-    return X, values
+def _standardize(values: Numbers) -> Numbers:
+    scaled: Numbers = (values - values.mean()) / (values.std() or 1.0)
+    return scaled
 
 
-def _circles(rows: int, noise: float, seed: int) -> Points:
-    X, values = make_circles(rows, noise=noise / 2, factor=0.5, random_state=seed)
-    return X, values
+def _moons(rows: int, noise: float, uniform: Column, normal: Column) -> Points:
+    angle, label = np.pi * uniform(0), np.arange(rows, dtype=np.float64) % 2
+    x = np.where(label, 1 - np.cos(angle), np.cos(angle))
+    y = np.where(label, 0.5 - np.sin(angle), np.sin(angle))
+    return x + noise * normal(1), y + noise * normal(2), label
 
 
-def _blobs(rows: int, noise: float, seed: int) -> Points:
-    centers = [(-2.0, -1.0), (0.0, 2.0), (2.0, -1.0)]
-    X, values = make_blobs(rows, centers=centers, cluster_std=0.2 + 2 * noise, random_state=seed)
-    return X, values
+def _circles(rows: int, noise: float, uniform: Column, normal: Column) -> Points:
+    angle, label = 2 * np.pi * uniform(0), np.arange(rows, dtype=np.float64) % 2
+    radius = np.where(label, 0.5, 1.0)
+    x, y = radius * np.cos(angle), radius * np.sin(angle)
+    return x + noise / 2 * normal(1), y + noise / 2 * normal(2), label
 
 
-def _spirals(rows: int, noise: float, seed: int) -> Points:
-    rng = np.random.default_rng(seed)
-    arm = np.arange(rows) % 2
-    t = np.sqrt(rng.uniform(0.02, 1, rows))
-    angle = 2 * np.pi * _TURNS * t + np.pi * arm
-    X = 3 * t[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
-    return X + rng.normal(scale=noise, size=X.shape), arm
+def _blobs(rows: int, noise: float, uniform: Column, normal: Column) -> Points:  # noqa: ARG001 one signature
+    label, spread = np.arange(rows) % 3, 0.2 + 2 * noise
+    x, y = _CENTERS[label].T
+    return x + spread * normal(1), y + spread * normal(2), label.astype(float)
 
 
-def _quarters(rows: int, noise: float, seed: int) -> Points:
-    return _squares(rows, noise, seed, 2)
+def _spirals(rows: int, noise: float, uniform: Column, normal: Column) -> Points:
+    t, label = np.sqrt(0.02 + 0.98 * uniform(0)), np.arange(rows, dtype=np.float64) % 2
+    angle = 2 * np.pi * _TURNS * t + np.pi * label
+    return 3 * t * np.cos(angle) + noise * normal(1), 3 * t * np.sin(angle) + noise * normal(2), label
 
 
-def _chessboard(rows: int, noise: float, seed: int) -> Points:
-    return _squares(rows, noise, seed, _SQUARES)
-
-
-def _squares(rows: int, noise: float, seed: int, side: int) -> Points:
+def _squares(side: int) -> Callable[[int, float, Column, Column], Points]:
     """Squares of a chessboard; a point that strays keeps the class of its square."""
-    rng = np.random.default_rng(seed)
-    X = rng.uniform(0, side, (rows, 2))
-    label = np.floor(X).sum(axis=1) % 2
-    return X + rng.normal(scale=noise / 2, size=X.shape), label
+
+    def sample(rows: int, noise: float, uniform: Column, normal: Column) -> Points:  # noqa: ARG001 one signature
+        x, y = side * uniform(0), side * uniform(3)
+        label = (np.floor(x) + np.floor(y)) % 2
+        return x + noise / 2 * normal(1), y + noise / 2 * normal(2), label
+
+    return sample
 
 
-def _hills(rows: int, noise: float, seed: int) -> Points:
-    rng = np.random.default_rng(seed)
-    X = rng.uniform(-2, 2, (rows, 2))
-    height = np.sin(2 * X[:, 0]) * np.cos(1.5 * X[:, 1]) + X[:, 0] / 3
-    return X, height + rng.normal(scale=noise, size=rows)
+def _hills(rows: int, noise: float, uniform: Column, normal: Column) -> Points:  # noqa: ARG001 one signature
+    x, y = 4 * uniform(0) - 2, 4 * uniform(3) - 2
+    return x, y, np.sin(2 * x) * np.cos(1.5 * y) + x / 3 + noise * normal(1)
 
 
 TOY_DATASETS: dict[str, ToyDataset] = {
-    "moons": ToyDataset("Two moons", "classes", _moons),
-    "circles": ToyDataset("Two circles", "classes", _circles),
-    "blobs": ToyDataset("Three clouds", "classes", _blobs),
-    "spirals": ToyDataset("Two spirals", "classes", _spirals),
-    "quarters": ToyDataset("Four quarters", "classes", _quarters),
-    "chessboard": ToyDataset("A chessboard", "classes", _chessboard),
-    "hills": ToyDataset("Hills (regression)", "numbers", _hills),
+    "moons": ToyDataset("Two moons", True, _moons),
+    "circles": ToyDataset("Two circles", True, _circles),
+    "blobs": ToyDataset("Three clouds", True, _blobs),
+    "spirals": ToyDataset("Two spirals", True, _spirals),
+    "quarters": ToyDataset("Four quarters", True, _squares(2)),
+    "chessboard": ToyDataset("A chessboard", True, _squares(4)),
+    "hills": ToyDataset("Hills (numbers)", False, _hills),
 }
 """Every toy data set by name."""

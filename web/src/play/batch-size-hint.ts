@@ -7,13 +7,15 @@ import { formatNoiseScale } from "./format";
  * Far below the noise scale, doubling the batch nearly halves the number of steps; far above it, more examples per
  * batch hardly save steps (McCandlish et al. 2018, arXiv 1812.06162).
  */
-export function batchSizeHint(size: number, noiseScale: number | null | "inf", nTrain: number, step: number): string {
+export function batchSizeHint(size: number, noiseScale: number, nTrain: number, step: number, isAboveStart: boolean): string {
   if (step === 0) return "The noise scale is the batch size at which the mean gradient and its noise are equally large. It appears after the first steps.";
-  if (noiseScale === null) return size === 1
+  if (Number.isNaN(noiseScale)) return size === 1
     ? "A batch of one says nothing about the noise of gradients: use at least two examples to see the noise scale."
     : "The noise scale appears after the next batch of two or more examples.";
+  // Where training goes astray, the noise is the least of its troubles.
+  if (isAboveStart) return "The loss is above where it began: try a smaller learning rate first.";
   const batches = size >= nTrain ? `All ${formatCount(nTrain)} examples at once` : `Batches of ${formatCount(size)}`;
-  if (noiseScale === "inf") return `${batches} see only noise: the gradients of their examples cancel, and larger batches would pay off fully.`;
+  if (noiseScale === Infinity) return `${batches} see only noise: the gradients of their examples cancel, and larger batches would pay off fully.`;
   if (noiseScale < 0.1) return `All gradients point the same way (noise scale ${formatNoiseScale(noiseScale)}): one example per step would do as well as ${pluralize(size, "example")}.`;
   return `${batches} are ${compareToNoiseScale(size / noiseScale)} the noise scale of ${formatNoiseScale(noiseScale)}: ${consequence(size, size / noiseScale, nTrain)}`;
 }

@@ -17,14 +17,21 @@ export interface DrawContext {
   palette: Palette;
 }
 
-export function createCanvas(name: string, draw: (drawing: DrawContext) => void): Canvas {
+/** `interval`: the fewest milliseconds between two drawings. */
+export function createCanvas(name: string, draw: (drawing: DrawContext) => void, interval = 0): Canvas {
   const canvas = h("canvas", { role: "img", "aria-label": name });
   const element = h("div", { class: `canvas-frame ${name}-canvas` }, canvas);
   let isScheduled = false;
+  let lastTime = -Infinity;
+  // As the observer tells it: to ask the element would lay out the page once more in each frame.
+  let [width, height] = [0, 0];
 
-  function paint(): void {
-    isScheduled = false;
-    const [width, height] = [element.clientWidth, element.clientHeight];
+  function paint(now: number): void {
+    if (now - lastTime < interval) {
+      requestAnimationFrame(paint);
+      return;
+    }
+    [isScheduled, lastTime] = [false, now];
     if (width < 20 || height < 20) return;
     const density = Math.max(1, window.devicePixelRatio || 1);
     const [pixelWidth, pixelHeight] = [Math.round(width * density), Math.round(height * density)];
@@ -41,7 +48,10 @@ export function createCanvas(name: string, draw: (drawing: DrawContext) => void)
     requestAnimationFrame(paint);
   }
 
-  new ResizeObserver(redraw).observe(element);
+  new ResizeObserver(() => {
+    [width, height] = [element.clientWidth, element.clientHeight];
+    redraw();
+  }).observe(element);
   return { element, canvas, redraw };
 }
 

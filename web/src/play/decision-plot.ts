@@ -1,19 +1,18 @@
-/** The decision plot: the network's predictions over two features, and the points. */
+/** The decision plot: the network's predictions over two features, and the points; or one of its units. */
 
 import { scaleLinear } from "d3-scale";
 import { h } from "../dom";
-import { decode } from "../batch-data";
 import { formatCount, formatShort, pluralize } from "../format";
 import { describeScore } from "./format";
 import { type PlotArea, drawBottomAxis, drawLeftAxis, leftAxisWidth, type Scale } from "./axes";
 import { type Canvas, createCanvas, createAnnouncer, type DrawContext } from "./canvas";
 import { createLegend } from "./legend";
 import { drawPoints, drawRings, ringedPoints, isFullBatch } from "./scatter";
-import type { Data, TrainingState } from "./protocol";
-import type { Context } from "./state";
-import { predictionAt, renderSurface } from "./decision-surface";
+import type { Data, Surface, TrainingState } from "./protocol";
+import { type Context, shownUnit } from "./state";
+import { findBorder, interpolate, predictionAt, SurfaceRenderer } from "./decision-surface";
 
-const MARGIN = { left: 54, top: 6, right: 6, bottom: 46 };
+const MARGIN = { left: 40, top: 4, right: 4, bottom: 44 };
 
 interface Geometry {
   area: PlotArea;
@@ -34,35 +33,44 @@ export function createDecisionPlot(context: Context): HTMLElement {
   function updateText(): void {
     const data = store.get("setup")?.data;
     if (!data) return;
-    title.textContent = data.title;
+    const unit = shownUnit(store);
+    title.textContent = unit ? `Unit ${unit[1] + 1} of hidden layer ${unit[0] + 1}` : data.title;
     description.textContent = describeData(data);
     legend.replaceChildren(createLegend(data, store.get("theme")));
   }
 
-  store.on(["setup", "theme"], updateText);
-  store.on(["setup", "theme", "training"], () => {
+  store.on(["setup", "theme", "pointedUnit", "chosenUnit"], updateText);
+  store.on(["setup", "theme", "training", "discretize", "showHeldOut", "example", "edges"], () => {
     canvas.redraw();
     const [setup, ringEntry] = [store.get("setup"), legend.querySelector<HTMLElement>(".ring-entry")];
     if (setup && ringEntry) ringEntry.hidden = isFullBatch(store.get("training"), setup.data);
     announce(!store.get("training")?.running);
   });
   trackPointer(context, canvas, painter, readout);
-  return h("section", { class: "panel decision-plot", "aria-label": "Decision plot" }, h("div", { class: "panel-head" }, title, readout), description, canvas.element, legend);
+  const switches = h("div", { class: "switches" }, createSwitch(context, "discretize", "Discretise"), createSwitch(context, "showHeldOut", "Held-out points"));
+  return h("section", { class: "panel decision-plot", "aria-label": "Decision plot" }, h("div", { class: "panel-head" }, title, readout), description, canvas.element, h("div", { class: "plot-footer" }, legend, switches));
+}
+
+function createSwitch({ store }: Context, key: "discretize" | "showHeldOut", name: string): HTMLElement {
+  const box = h("input", { type: "checkbox", name: key, checked: store.get(key) });
+  box.addEventListener("change", () => store.set({ [key]: box.checked }));
+  return h("label", { class: "switch" }, box, h("span", {}, name));
 }
 
 /** The numbers of points, and what the plot leaves out. */
 function describeData(data: Data): string {
-  const [nPoints, nDrawn] = [data.n_train + data.n_validation, decode(data.points).columns];
-  const sentences = [`${pluralize(data.n_train, "training point")}, ${pluralize(data.n_validation, "validation point")}`];
+  const [nPoints, nDrawn] = [data.nTrain + data.nValidation, data.values.length];
+  const sentences = [`${pluralize(data.nTrain, "training point")}, ${pluralize(data.nValidation, "held-out point")}`];
   if (nDrawn < nPoints) sentences.push(`${formatCount(nDrawn)} of ${pluralize(nPoints, "point")} drawn`);
-  if (data.features.length > 2) sentences.push("other features at their means");
+  if (data.features.length > 2 && data.x.name !== "x₁") sentences.push("other features at their means");
+  sentences.push(...data.notes);
   return sentences.join("; ");
 }
 
 function createGeometry(data: Data, { context, palette, width, height }: DrawContext): Geometry {
   const [top, right, bottom] = [MARGIN.top, width - MARGIN.right, height - MARGIN.bottom];
   const y = scaleLinear(data.y.range, [bottom, top]);
-  const left = data.y.name === null ? 20 : Math.max(MARGIN.left, leftAxisWidth(context, palette, y));
+  const left = data.y.name === null ? 12 : Math.max(MARGIN.left, leftAxisWidth(context, palette, y));
   return { area: { left, top, right, bottom }, x: scaleLinear(data.x.range, [left, right]), y };
 }
 
@@ -76,15 +84,16 @@ interface Painter {
 function createPainter({ store }: Context): Painter {
   let lastArea: PlotArea | null = null;
   let cachedPoints: { canvas: HTMLCanvasElement; key: readonly unknown[] } | null = null;
+  const renderer = new SurfaceRenderer();
 
   function renderPoints(drawing: DrawContext, data: Data, geometry: Geometry): HTMLCanvasElement {
-    const key = [data, drawing.width, drawing.height, drawing.density, store.get("theme")];
+    const key = [data, drawing.width, drawing.height, drawing.density, store.get("theme"), store.get("showHeldOut")];
     if (cachedPoints && cachedPoints.key.every((part, n) => part === key[n])) return cachedPoints.canvas;
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [drawing.context.canvas.width, drawing.context.canvas.height];
     const context = canvas.getContext("2d")!;
     context.scale(drawing.density, drawing.density);
-    drawPoints(context, data, geometry, store.get("theme"), drawing.palette);
+    drawPoints(context, data, geometry, store.get("theme"), drawing.palette, store.get("showHeldOut"));
     cachedPoints = { canvas, key };
     return canvas;
   }
@@ -95,21 +104,40 @@ function createPainter({ store }: Context): Painter {
     const geometry = createGeometry(data, drawing);
     lastArea = geometry.area;
     const training = store.get("training");
-    if (training) copySurface(drawing, geometry.area, renderSurface(training.surface, data, store.get("theme"), drawing.palette.panel));
+    if (training) drawSurface(drawing, geometry.area, training.surface, data);
     drawAxes(drawing, geometry, data);
     drawing.context.drawImage(renderPoints(drawing, data, geometry), 0, 0, drawing.width, drawing.height);
-    drawRings(drawing.context, data, ringedPoints(training, data), geometry, drawing.palette);
+    const example = store.get("edges") === "example" ? training?.lastBatch?.[store.get("example")] : undefined;
+    const ringed = example === undefined ? ringedPoints(training, data) : example >= 0 ? [example] : [];
+    drawRings(drawing.context, data, ringed, geometry, drawing.palette);
+  }
+
+  function drawSurface({ context, palette }: DrawContext, area: PlotArea, surface: Surface, data: Data): void {
+    const [width, height] = [Math.round(area.right - area.left), Math.round(area.bottom - area.top)];
+    if (width < 2 || height < 2) return;
+    context.drawImage(renderer.render(surface, data, store.get("theme"), palette.panel, width, height, store.get("discretize")), area.left, area.top, width, height);
+    if (data.task === "classes") drawBorders(context, area, surface, data.outputs.length, palette.text);
   }
 
   return { draw, area: () => lastArea };
 }
 
-/** The outermost grid points lie on the plot's edges, so half of each of their pixels is cut off. */
-function copySurface({ context }: DrawContext, area: PlotArea, image: HTMLCanvasElement): void {
-  context.imageSmoothingEnabled = true;
-  context.imageSmoothingQuality = "high";
-  const size = image.width - 1;
-  context.drawImage(image, 0.5, 0.5, size, size, area.left, area.top, area.right - area.left, area.bottom - area.top);
+/** A crisp line where two classes are equally likely. */
+function drawBorders(context: CanvasRenderingContext2D, area: PlotArea, surface: Surface, K: number, color: string): void {
+  const [width, height] = [area.right - area.left, area.bottom - area.top];
+  context.beginPath();
+  // Between two classes there is one border.
+  for (let label = K === 2 ? 1 : 0; label < K; label++) {
+    for (const [from, to] of findBorder(surface, K, label)) {
+      context.moveTo(area.left + width * from[0], area.bottom - height * from[1]);
+      context.lineTo(area.left + width * to[0], area.bottom - height * to[1]);
+    }
+  }
+  context.strokeStyle = color;
+  context.globalAlpha = 0.75;
+  context.lineWidth = 1.5;
+  context.stroke();
+  context.globalAlpha = 1;
 }
 
 function drawAxes(drawing: DrawContext, { area, x, y }: Geometry, data: Data): void {
@@ -142,26 +170,28 @@ function describePointer(data: Data, training: TrainingState, area: PlotArea, [l
   const xFraction = (left - area.left) / (area.right - area.left);
   const yFraction = (area.bottom - top) / (area.bottom - area.top);
   if (xFraction < 0 || xFraction > 1 || yFraction < 0 || yFraction > 1) return "";
-  const prediction = predictionAt(training.surface, data, xFraction, yFraction);
+  const { surface } = training;
+  if (surface.shown) return `H = ${formatShort(interpolate(surface.shown, surface.side, xFraction, yFraction))}`;
+  const prediction = predictionAt(surface, data, xFraction, yFraction);
   if ("value" in prediction) return `prediction ${formatShort(prediction.value)}`;
   return `prediction ${data.outputs[prediction.label] ?? ""}, probability ${Math.round(100 * prediction.confidence)}%`;
 }
 
-function describePlot({ store }: Context): string {
+function describePlot({ store, history }: Context): string {
   const [setup, training] = [store.get("setup"), store.get("training")];
   if (!setup) return "Decision plot";
   const { data } = setup;
   const axes = data.y.name === null ? data.x.name : `${data.x.name} and ${data.y.name}`;
   const targets = data.task === "classes" ? `in ${pluralize(data.outputs.length, "class", "classes")}` : "coloured by their value";
-  const summary = `The network's predictions over ${axes}: ${pluralize(data.n_train, "training point")} and ${pluralize(data.n_validation, "validation point")}, ${targets}.`;
+  const summary = `The network's predictions over ${axes}: ${pluralize(data.nTrain, "training point")} and ${pluralize(data.nValidation, "held-out point")}, ${targets}.`;
   if (!training) return summary;
-  return `${summary} After step ${formatCount(training.step)}: ${describeScore(data.task, training.current.score)} on the validation points.${describeBatch(training, data)}`;
+  return `${summary} After step ${formatCount(training.step)}: ${describeScore(data.task, history.validation.at(-1)?.score ?? NaN)} on the points held out.${describeBatch(training, data)}`;
 }
 
 function describeBatch(training: TrainingState, data: Data): string {
-  if (!training.last_batch || training.last_batch_size === null) return "";
+  if (!training.lastBatch || training.lastBatchSize === null) return "";
   if (isFullBatch(training, data)) return " The last batch has all training points; none is ringed.";
   const nRinged = ringedPoints(training, data).length;
-  const subject = nRinged < training.last_batch_size ? `${formatCount(nRinged)} of the ${pluralize(training.last_batch_size, "point")}` : pluralize(nRinged, "point");
+  const subject = nRinged < training.lastBatchSize ? `${formatCount(nRinged)} of the ${pluralize(training.lastBatchSize, "point")}` : pluralize(nRinged, "point");
   return ` ${subject} of the last batch ${nRinged === 1 ? "is" : "are"} ringed.`;
 }

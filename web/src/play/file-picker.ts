@@ -1,22 +1,19 @@
 /** The user's own table: chosen from a list of files, or dropped on the page. */
 
 import { h } from "../dom";
-import { clampBatchSize } from "./validate-settings";
 import { createTargetPicker, type LoadedTable } from "./target-picker";
-import type { LoadedFile } from "./protocol";
+import type { FileInfo } from "./protocol";
 import { formatCount } from "../format";
-import type { Result } from "./api-client";
+import type { Result } from "./worker-client";
 import type { Context } from "./state";
 import { clearErrors, createErrorElement, showError, errorOf } from "./setting-sender";
 
-/** The name of the user's own table among the data sets. */
-export const FILE = "file";
-
-const ACCEPTED_TYPES = ".csv,.tsv,.tab,.parquet,.pq";
+const ACCEPTED_TYPES = ".csv,.tsv,.tab,.txt";
+const MAX_BYTES = 20_000_000;
 
 export function createFilePicker(context: Context): HTMLElement {
   const input = h("input", { type: "file", id: "file", accept: ACCEPTED_TYPES, "aria-describedby": "file-description" });
-  const description = h("p", { class: "field-description", id: "file-description" }, "CSV or Parquet. You can also drop it on the page.");
+  const description = h("p", { class: "field-description", id: "file-description" }, "CSV, read here and sent nowhere. You can also drop it on the page.");
   const error = createErrorElement();
   const label = h("label", { class: "file-label", for: "file" }, "Load your own file…");
   const targetPicker = createTargetPicker(context, (table, target) => void selectTarget(table, target));
@@ -25,9 +22,9 @@ export function createFilePicker(context: Context): HTMLElement {
     clearErrors();
     targetPicker.hide();
     label.classList.add("loading");
-    const result = await uploadFile(context, file);
+    const result = await readFile(context, file);
     if ("error" in result) showError(error, result.error);
-    else await selectTarget({ name: file.name, ...result.value }, result.value.suggested_target);
+    else await selectTarget({ name: file.name, ...result.value }, result.value.suggestedTarget);
     label.classList.remove("loading");
     // So that choosing the same file again, once it was changed, is an event.
     input.value = "";
@@ -36,8 +33,7 @@ export function createFilePicker(context: Context): HTMLElement {
   /** The previous file stays in use until a target of this one is accepted. */
   async function selectTarget(table: LoadedTable, target: string): Promise<void> {
     clearErrors();
-    const validBatchSize = clampBatchSize(context.store.get("setup"), table.rows);
-    const message = errorOf(await context.client.settings({ data: FILE, target, ...validBatchSize }));
+    const message = errorOf(await context.client.target(target));
     showError(error, message);
     if (message) targetPicker.show(table, target);
     else targetPicker.hide();
@@ -51,12 +47,12 @@ export function createFilePicker(context: Context): HTMLElement {
   return h("div", { class: "field file" }, input, label, description, error, targetPicker.element);
 }
 
-/** Upload a file, unless its size alone rules it out. */
-async function uploadFile({ client, store }: Context, file: File): Promise<Result<LoadedFile>> {
-  const maxBytes = store.get("setup")?.limits.max_file_bytes ?? Infinity;
-  if (file.size > maxBytes) return { error: `${file.name} has ${formatMegabytes(file.size)}: the playground takes files of up to ${formatMegabytes(maxBytes)}. Use fewer of its rows.` };
+/** Read a file, unless its size alone rules it out. */
+async function readFile({ client }: Context, file: File): Promise<Result<FileInfo>> {
+  if (!/\.(csv|tsv|tab|txt)$/i.test(file.name)) return { error: `${file.name} is not a table that the page reads: give CSV or TSV; for others, \`batchprop play ${file.name} --target NAME\`.` };
+  if (file.size > MAX_BYTES) return { error: `${file.name} has ${formatMegabytes(file.size)}: the page takes files of up to ${formatMegabytes(MAX_BYTES)}. Use fewer of its rows.` };
   if (file.size === 0) return { error: `${file.name} is empty: choose a table with column names in its first row.` };
-  return client.file(file);
+  return client.file(file.name, await file.text());
 }
 
 const formatMegabytes = (bytes: number): string => `${formatCount(Math.ceil(bytes / 1e5) / 10)} MB`;

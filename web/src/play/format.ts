@@ -5,22 +5,22 @@ import type { Task } from "./protocol";
 
 export const MISSING = "–";
 
-export const formatLoss = (value: number | null | undefined): string => (value === null || value === undefined ? MISSING : formatNumber(value));
+export const formatLoss = (value: number | undefined): string => (value === undefined || Number.isNaN(value) ? MISSING : formatNumber(value));
 
 /** Accuracy `97.5%` for classes, R² for numbers. */
-export function formatScore(task: Task, score: number | null): string {
-  if (score === null) return MISSING;
+export function formatScore(task: Task, score: number): string {
+  if (!Number.isFinite(score)) return MISSING;
   return task === "classes" ? `${Number((100 * score).toPrecision(3))}%` : formatShort(score);
 }
 
-export function describeScore(task: Task, score: number | null): string {
-  if (score === null) return "no score yet";
+export function describeScore(task: Task, score: number): string {
+  if (!Number.isFinite(score)) return "no score yet";
   return task === "classes" ? `${formatScore(task, score)} correct` : `R² ${formatScore(task, score)}`;
 }
 
-export function formatNoiseScale(noiseScale: number | null | "inf"): string {
-  if (noiseScale === "inf") return "∞";
-  return noiseScale === null ? MISSING : noiseScale >= 100 ? formatCount(Math.round(noiseScale)) : formatShort(noiseScale);
+export function formatNoiseScale(noiseScale: number): string {
+  if (noiseScale === Infinity) return "∞";
+  return Number.isNaN(noiseScale) ? MISSING : noiseScale >= 100 ? formatCount(Math.round(noiseScale)) : formatShort(noiseScale);
 }
 
 /** Large epochs need no fraction. */

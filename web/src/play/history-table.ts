@@ -10,7 +10,7 @@ const MAX_ROWS = 20;
 const MIN_INTERVAL = 1000;
 
 const COLUMNS = {
-  loss: ["step", "batch loss", "validation loss"],
+  loss: ["step", "batch loss", "held-out loss"],
   noise: ["step", "noise scale", "batch size"],
 } as const;
 

@@ -14,10 +14,10 @@ const MAX_CLASSES = 12;
 export function createLegend(data: Data, theme: Theme): HTMLElement {
   const ringEntry = createEntry(createRingedMark(), "in the last batch");
   ringEntry.classList.add("ring-entry");
-  if (data.task === "numbers") return h("ul", { class: "legend" }, createScaleBar(data, theme), createEntry(createOutline("M0,-4.5A4.5,4.5,0,1,1,0,4.5A4.5,4.5,0,1,1,0,-4.5Z"), "validation"), ringEntry);
+  if (data.task === "numbers") return h("ul", { class: "legend" }, createScaleBar(data, theme), createEntry(createOutline("M0,-4.5A4.5,4.5,0,1,1,0,4.5A4.5,4.5,0,1,1,0,-4.5Z"), "held out"), ringEntry);
   const classes = data.outputs.slice(0, MAX_CLASSES).map((name, label) => createEntry(createMark(label, theme), name));
   const overflow = data.outputs.length > MAX_CLASSES ? h("li", {}, `and ${data.outputs.length - MAX_CLASSES} more`) : null;
-  return h("ul", { class: "legend" }, ...classes, overflow, createEntry(createOutline(classShape(0, 52)), "validation"), ringEntry);
+  return h("ul", { class: "legend" }, ...classes, overflow, createEntry(createOutline(classShape(0, 52)), "held out"), ringEntry);
 }
 
 const createEntry = (icon: SVGSVGElement, name: string): HTMLElement => h("li", {}, icon, h("span", { class: "legend-name", title: name }, name));
@@ -36,7 +36,7 @@ function createRingedMark(): SVGSVGElement {
 }
 
 function createScaleBar(data: Data, theme: Theme): HTMLElement {
-  const { range, colors } = createNumberColors(data, theme);
+  const { range, colors } = createNumberColors(data.values, theme);
   const bar = h("span", { class: "scale-bar" });
   bar.style.background = `linear-gradient(to right, ${colors.join(", ")})`;
   return h("li", { class: "scale" }, h("span", { class: "legend-name" }, data.outputs[0] ?? "value"), h("span", {}, formatShort(range[0])), bar, h("span", {}, formatShort(range[1])));

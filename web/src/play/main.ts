@@ -1,53 +1,74 @@
-/** The playground page: a live training of the library, with its settings, plot and charts. */
+/** The playground page: a training in a worker, and all that is to be seen and set of it. */
 
+import { decode, type EncodedMatrix } from "../batch-data";
 import { h } from "../dom";
 import { Store } from "../state";
 import { createThemeButton, followTheme, preferredTheme } from "../theme";
-import { createMicroscopePanel } from "./microscope-dialog";
+import { followAddress } from "./address-sync";
 import { createDataControls } from "./data-controls";
-import { listenToShortcuts } from "./shortcuts";
+import { createDecisionPlot } from "./decision-plot";
+import { createHeader } from "./header";
+import { History } from "./history";
 import { createLiveRegion } from "./live-region";
 import { createLossChart } from "./loss-chart";
-import { createNetworkControls } from "./network-controls";
+import type { FormulaTable } from "./microscope-document";
+import { createNetworkPicture } from "./network-picture";
 import { createNoiseChart } from "./noise-chart";
-import { createDecisionPlot } from "./decision-plot";
-import type { TrainingState, Setup } from "./protocol";
-import { ApiClient } from "./api-client";
-import type { Context, PlayState } from "./state";
-import { History } from "./history";
-import { createTrainingControls } from "./training-controls";
+import { createPresets } from "./presets";
+import type { Settings, Setup, Table, TrainingState } from "./protocol";
+import { listenToShortcuts } from "./shortcuts";
+import { type Context, type PlayState, shownUnit } from "./state";
+import { TABLE } from "./settings";
 import { createCommandRunner, createToolbar } from "./toolbar";
-import { createHeader } from "./header";
+import { createTrainingControls } from "./training-controls";
+import { WorkerClient } from "./worker-client";
 
 /** The settings are open if they are beside the plot, and closed if they are below it. */
 const WIDE = "(min-width: 1000px)";
 
-function start(root: HTMLElement): void {
-  const store = new Store<PlayState>({ theme: preferredTheme(), setup: null, training: null, connection: "opening", disconnectReason: "", commandError: "", logLoss: false });
+/** What Python writes into the page. */
+interface PageData {
+  formulas: FormulaTable;
+  table: (Omit<Table, "X" | "values"> & { X: EncodedMatrix; values: EncodedMatrix }) | null;
+  settings: Partial<Settings>;
+}
+
+function start(root: HTMLElement, page: PageData): void {
+  const store = new Store<PlayState>({
+    theme: preferredTheme(), setup: null, training: null, commandError: "", logLoss: null,
+    pointedUnit: null, chosenUnit: null, edges: "weights", example: 0, discretize: false, showHeldOut: true,
+  });
   followTheme(store);
   const history = new History();
-  const client: ApiClient = new ApiClient({
+  const client = new WorkerClient(textOf("playground-worker"), {
     setup: (setup) => applySetup(store, history, setup),
-    state: (training, first) => applyState(store, history, client, training, first),
-    status: (connection, disconnectReason = "") => store.set({ connection, disconnectReason }),
+    state: (training) => applyState(store, history, training),
   });
   const context: Context = { store, client, history };
   const runCommand = createCommandRunner(context);
-  const settingsColumn = h(
-    "section",
-    { class: "controls-column", "aria-label": "Settings" },
-    createGroup("Data", createDataControls(context)),
-    createGroup("Network", createNetworkControls(context)),
-    createGroup("Training", createTrainingControls(context)),
-  );
+  const table = page.table && { ...page.table, X: floats(page.table.X), values: floats(page.table.values) };
+  const usual: Partial<Settings> = { ...(table ? { data: TABLE } : {}), ...page.settings };
+  const links = followAddress(context, usual);
   root.replaceChildren(
-    createHeader(context, createThemeButton(store)),
+    createHeader(context, links, createThemeButton(store)),
+    createPresets(context, table),
     createToolbar(context, runCommand),
-    h("div", { class: "playground" }, h("div", { class: "plot-column" }, createDecisionPlot(context), createMicroscopePanel(context)), settingsColumn, h("div", { class: "charts-column" }, createLossChart(context), createNoiseChart(context))),
+    h(
+      "div",
+      { class: "playground" },
+      h("section", { class: "controls-column", "aria-label": "Settings" }, createGroup("Data", createDataControls(context)), createGroup("Training", createTrainingControls(context))),
+      createNetworkPicture(context),
+      createDecisionPlot(context),
+      createLossChart(context),
+      createNoiseChart(context),
+    ),
     createLiveRegion(context),
   );
   listenToShortcuts(context, runCommand);
-  client.connect();
+  store.on(["pointedUnit", "chosenUnit", "edges", "example"], () =>
+    client.look({ unit: shownUnit(store), example: store.get("edges") === "example" ? store.get("example") : null }),
+  );
+  links.open(table, page.formulas);
 }
 
 function createGroup(name: string, controls: HTMLElement[]): HTMLElement {
@@ -57,19 +78,22 @@ function createGroup(name: string, controls: HTMLElement[]): HTMLElement {
 /** A new run starts with an empty history; the same run keeps its own. */
 function applySetup(store: Store<PlayState>, history: History, setup: Setup): void {
   const isNewRun = store.get("setup")?.run !== setup.run;
-  if (isNewRun) history.reset(setup.data.n_train);
-  store.set({ setup, commandError: "", ...(isNewRun ? { training: null } : {}) });
+  if (isNewRun) history.reset(setup.data.nTrain);
+  store.set({ setup, ...(store.get("setup") ? { commandError: "" } : {}), ...(isNewRun ? { training: null, pointedUnit: null, chosenUnit: null, example: 0 } : {}) });
 }
 
-/** The first state of a connection has all steps from the first. */
-function applyState(store: Store<PlayState>, history: History, client: ApiClient, training: TrainingState, first: boolean): void {
-  const setup = store.get("setup");
-  if (training.run !== setup?.run) return;
-  if (first) history.reset(setup.data.n_train);
-  if (history.append(training)) store.set({ training });
-  // Steps are missing: a new connection sends all of them.
-  else client.connect();
+function applyState(store: Store<PlayState>, history: History, training: TrainingState): void {
+  history.append(training);
+  store.set({ training });
+}
+
+const floats = (encoded: EncodedMatrix): Float32Array => decode(encoded).values as Float32Array;
+
+function textOf(id: string): string {
+  const text = document.getElementById(id)?.textContent;
+  if (!text) throw new Error(`the page has no element with the id "${id}"`);
+  return text;
 }
 
 const root = document.getElementById("playground");
-if (root) start(root);
+if (root) start(root, JSON.parse(textOf("playground-data")) as PageData);

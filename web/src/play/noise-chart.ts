@@ -1,11 +1,11 @@
 /** The gradient noise scale and the batch size by step, and what they say together. */
 
 import { scaleLog } from "d3-scale";
-import { h } from "../dom";
+import { h, setText } from "../dom";
 import { type PlotArea, drawBottomAxis, drawLeftAxis, type Scale } from "./axes";
 import { batchSizeHint } from "./batch-size-hint";
 import { createCanvas, createAnnouncer, type DrawContext } from "./canvas";
-import { chartPanel, createLegendEntry, plotArea, createStepScale } from "./chart";
+import { CHART_INTERVAL, chartPanel, createLegendEntry, drawFlags, plotArea, createStepScale } from "./chart";
 import { withClip, type Column, computeColumns, drawDot, drawPolyline, drawRange } from "./line-renderer";
 import { formatCount } from "../format";
 import { formatNoiseScale } from "./format";
@@ -15,14 +15,14 @@ import type { History } from "./history";
 
 export function createNoiseChart(context: Context): HTMLElement {
   const { store, history } = context;
-  const canvas = createCanvas("noise", (drawing) => draw(drawing, history, store.get("setup")?.data.n_train ?? 100));
+  const canvas = createCanvas("noise", (drawing) => draw(drawing, history, store.get("setup")?.data.nTrain ?? 100), CHART_INTERVAL);
   const announce = createAnnouncer(canvas.canvas, () => describeChart(context));
   const hint = h("p", { class: "batch-size-hint" });
   const infiniteEntry = createLegendEntry("infinite", "infinite");
 
   store.on(["training", "setup", "theme"], () => {
     const [setup, training] = [store.get("setup"), store.get("training")];
-    if (setup && training) hint.textContent = batchSizeHint(training.current.batch_size, training.current.noise_scale, setup.data.n_train, training.step);
+    if (setup && training) setText(hint, batchSizeHint(training.batchSize, history.noiseScales.at(training.step - 1), setup.data.nTrain, training.step, isAboveStart(history)));
     infiniteEntry.hidden = !history.hasInfinite;
     canvas.redraw();
     announce(!training?.running);
@@ -31,6 +31,9 @@ export function createNoiseChart(context: Context): HTMLElement {
   return chartPanel("Gradient noise scale", { legend, canvas: canvas.element, footer: hint, historyTable: createHistoryTable(context, "noise") });
 }
 
+/** Whether the loss on the rows held out is above where it began. */
+const isAboveStart = ({ validation }: History): boolean => validation.length > 1 && validation.at(-1)!.loss > 1.05 * validation[0]!.loss;
+
 function draw(drawing: DrawContext, history: History, nTrain: number): void {
   const area = plotArea(drawing);
   const x = createStepScale(history.steps, area);
@@ -38,6 +41,7 @@ function draw(drawing: DrawContext, history: History, nTrain: number): void {
   const y = createExamplesScale(history, nTrain, area);
   drawLeftAxis(drawing, area, y, { log: true, grid: true });
   drawBottomAxis(drawing, area, x, "step");
+  drawFlags(drawing, history, area, x);
   if (history.steps) withClip(drawing.context, area, () => drawCurves(drawing, history, columns, y));
 }
 
@@ -85,5 +89,5 @@ function markInfinite(context: CanvasRenderingContext2D, xs: readonly number[], 
 function describeChart({ store, history }: Context): string {
   const training = store.get("training");
   if (!training || history.steps === 0) return "Gradient noise scale by step: no step yet.";
-  return `Gradient noise scale by step, ${formatCount(history.steps)} steps: now ${formatNoiseScale(training.current.noise_scale)} examples, batch size ${formatCount(training.current.batch_size)}.`;
+  return `Gradient noise scale by step, ${formatCount(history.steps)} steps: now ${formatNoiseScale(history.noiseScales.at(history.steps - 1))} examples, batch size ${formatCount(training.batchSize)}.`;
 }

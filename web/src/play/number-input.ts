@@ -9,7 +9,10 @@ import { createSettingSender, SLIDING_DELAY, TYPING_DELAY } from "./setting-send
 export interface NumberOptions {
   id: string;
   label: string;
+  /** Of the slider. */
   range: (setup: Setup) => Range;
+  /** Of the field, if it takes more. */
+  limits?: () => Range;
   value: (setup: Setup) => number;
   toSettings: (value: number, setup: Setup) => Partial<Settings>;
   /** Explains the value, below the slider and for screen readers. */
@@ -35,7 +38,7 @@ export function createNumberInput(context: Context, options: NumberOptions): HTM
   function update(force = false): void {
     const setup = getSetup();
     if (!setup || (sender.busy() && !force)) return;
-    [number.min, number.max] = options.range(setup).map(String) as [string, string];
+    [number.min, number.max] = (options.limits ?? options.range)(setup).map(String) as [string, string];
     const value = options.value(setup);
     if (force || !isTyping()) number.value = formatValue(value, options);
     updateSlider(value, setup);
@@ -115,7 +118,7 @@ function createScale({ log, range }: NumberOptions, setup: Setup): (value: numbe
 const sliderPosition = (options: NumberOptions, setup: Setup, value: number): number => Math.round(createScale(options, setup)(value));
 
 function sliderValue(options: NumberOptions, setup: Setup, position: number): number {
-  const scale = (options.log ? scaleLog() : scaleLinear()).domain(options.range(setup)).range([0, SLIDER_STEPS]);
+  const scale = (options.log ? scaleLog() : scaleLinear()).domain([...options.range(setup)]).range([0, SLIDER_STEPS]);
   const value = scale.invert(position);
   return options.integer ? Math.round(value) : Number(value.toPrecision(2));
 }

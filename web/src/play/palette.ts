@@ -14,7 +14,16 @@ export interface Palette {
   font: string;
 }
 
+let cached: { theme: string | undefined; palette: Palette } | null = null;
+
+/** Cached for each theme: to read a style in every frame would make the browser lay out the page in every frame. */
 export function readPalette(): Palette {
+  const theme = document.documentElement.dataset["theme"];
+  if (cached?.theme !== theme) cached = { theme, palette: readTokens() };
+  return cached!.palette;
+}
+
+function readTokens(): Palette {
   const style = getComputedStyle(document.documentElement);
   const readToken = (name: string): string => style.getPropertyValue(`--${name}`).trim();
   return {

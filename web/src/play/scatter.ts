@@ -1,6 +1,5 @@
 /** The points of the plot: colour and shape by class, hollow for validation, ringed if in the last batch. */
 
-import { decode } from "../batch-data";
 import type { Theme } from "../color-scale";
 import type { Scale } from "./axes";
 import type { Palette } from "./palette";
@@ -16,23 +15,21 @@ interface Scales {
 /** The area of a mark in square pixels: smaller where there are many. */
 export const markArea = (count: number): number => (count <= 150 ? 70 : count <= 400 ? 52 : count <= 900 ? 34 : 20);
 
-const toSet = (indices: readonly number[]): Set<number> => new Set(indices);
-
-export function drawPoints(context: CanvasRenderingContext2D, data: Data, scales: Scales, theme: Theme, palette: Palette): void {
-  const points = decode(data.points);
-  const values = decode(data.values).values;
-  const validation = toSet(data.validation_points);
-  const area = markArea(points.columns);
-  const colorScale = data.task === "numbers" ? createNumberColors(data, theme) : null;
+export function drawPoints(context: CanvasRenderingContext2D, data: Data, scales: Scales, theme: Theme, palette: Palette, showHeldOut: boolean): void {
+  const { points, values, isValidation } = data;
+  const nPoints = values.length;
+  const area = markArea(nPoints);
+  const colorScale = data.task === "numbers" ? createNumberColors(values, theme) : null;
   const marks = Array.from({ length: colorScale ? 1 : data.outputs.length }, (_, label) => new Path2D(classShape(label, area)));
-  for (let n = 0; n < points.columns; n++) {
+  for (let n = 0; n < nPoints; n++) {
+    if (isValidation[n] && !showHeldOut) continue;
     const value = values[n] ?? 0;
     const color = colorScale ? colorScale.toCss(value) : markColor(value, theme);
     const mark = marks[colorScale ? 0 : value];
     if (!mark) continue;
     context.save();
-    context.translate(scales.x(points.values[n]!), scales.y(points.values[points.columns + n]!));
-    drawMark(context, mark, color, validation.has(n), colorScale ? palette.text : palette.panel, palette);
+    context.translate(scales.x(points[n]!), scales.y(points[nPoints + n]!));
+    drawMark(context, mark, color, isValidation[n]!, colorScale ? palette.text : palette.panel, palette);
     context.restore();
   }
 }
@@ -59,20 +56,21 @@ function drawMark(context: CanvasRenderingContext2D, mark: Path2D, color: string
 }
 
 /** Rings around all training points would show nothing. */
-export const isFullBatch = (training: TrainingState | null, data: Data): boolean => training?.last_batch_size != null && training.last_batch_size >= data.n_train;
+export const isFullBatch = (training: TrainingState | null, data: Data): boolean => training?.lastBatchSize != null && training.lastBatchSize >= data.nTrain;
 
 /** The drawn points of the last batch, unless it has all training points. */
-export const ringedPoints = (training: TrainingState | null, data: Data): readonly number[] => (training?.last_batch && !isFullBatch(training, data) ? training.last_batch : []);
+export const ringedPoints = (training: TrainingState | null, data: Data): readonly number[] => (training?.lastBatch && !isFullBatch(training, data) ? training.lastBatch.filter((n) => n >= 0) : []);
 
 export function drawRings(context: CanvasRenderingContext2D, data: Data, batch: readonly number[], scales: Scales, palette: Palette): void {
-  const points = decode(data.points);
-  const radius = Math.sqrt(markArea(points.columns) / Math.PI) + 4;
+  const { points } = data;
+  const nPoints = data.values.length;
+  const radius = Math.sqrt(markArea(nPoints) / Math.PI) + 4;
   for (const [width, color] of [[4, palette.panel], [1.75, palette.text]] as const) {
     context.lineWidth = width;
     context.strokeStyle = color;
     for (const n of batch) {
       context.beginPath();
-      context.arc(scales.x(points.values[n]!), scales.y(points.values[points.columns + n]!), radius, 0, 2 * Math.PI);
+      context.arc(scales.x(points[n]!), scales.y(points[nPoints + n]!), radius, 0, 2 * Math.PI);
       context.stroke();
     }
   }

@@ -1,8 +1,8 @@
-/** Sends a control's settings to the server, debounced, and shows errors beside the control. */
+/** Sends a control's settings to the worker, debounced, and shows errors beside the control. */
 
 import { h } from "../dom";
 import type { Settings } from "./protocol";
-import type { Result } from "./api-client";
+import type { Result } from "./worker-client";
 import type { Context } from "./state";
 
 /** Milliseconds: while the user types, wait for the end of the number; while a slider moves, send now and then. */
@@ -10,9 +10,9 @@ export const TYPING_DELAY = 500;
 export const SLIDING_DELAY = 120;
 
 export interface SettingSender {
-  /** Shows the server's error message. */
+  /** Shows the worker's error message. */
   error: HTMLElement;
-  /** Whether a setting waits for the server's answer. */
+  /** Whether a setting waits for the worker's answer. */
   busy: () => boolean;
   send: (changes: Partial<Settings>, options?: { delay: number; restart: boolean }) => void;
 }

@@ -1,10 +1,10 @@
 /** Lets the user choose another target for a file whose target was rejected. */
 
 import { h } from "../dom";
-import type { Setup, LoadedFile } from "./protocol";
+import type { FileInfo, Setup } from "./protocol";
 import type { Context } from "./state";
 
-export interface LoadedTable extends LoadedFile {
+export interface LoadedTable extends FileInfo {
   name: string;
 }
 
@@ -46,4 +46,4 @@ export function createTargetPicker({ store }: Context, onSelect: (table: LoadedT
 }
 
 /** Identifies the current data. */
-const describeSource = (setup: Setup | null): string => JSON.stringify([setup?.settings.data, setup?.settings.target, setup?.file]);
+const describeSource = (setup: Setup | null): string => JSON.stringify([setup?.settings.data, setup?.settings.target, setup?.table]);

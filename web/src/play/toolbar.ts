@@ -1,11 +1,12 @@
 /** The toolbar: start and pause, one batch, reset, speed, and the current numbers. */
 
-import { button, h } from "../dom";
+import { button, h, setText } from "../dom";
 import { icon } from "./icons";
 import type { Command } from "./protocol";
 import { formatCount } from "../format";
 import { formatEpoch, formatLoss, formatNoiseScale, formatScore } from "./format";
 import type { Context } from "./state";
+import { SPEEDS } from "./settings";
 import { createSettingSender, clearErrors, errorOf } from "./setting-sender";
 
 export type RunCommand = (command: Command) => Promise<void>;
@@ -26,12 +27,12 @@ function createStartButton({ store }: Context, runCommand: RunCommand): HTMLElem
   let shownRunning: boolean | null = null;
   function update(): void {
     const running = store.get("training")?.running ?? false;
-    startButton.disabled = store.get("connection") === "lost" || store.get("training")?.stop_reason != null;
+    startButton.disabled = store.get("training")?.stopReason != null;
     if (running === shownRunning) return;
     shownRunning = running;
     startButton.replaceChildren(icon(running ? "pause" : "start"), running ? "Pause" : "Start");
   }
-  store.on(["training", "connection"], update);
+  store.on(["training"], update);
   update();
   return startButton;
 }
@@ -41,11 +42,7 @@ function createStepButtons({ store }: Context, runCommand: RunCommand): HTMLElem
   stepButton.append(icon("step"), "Step one batch");
   const resetButton = button("", () => void runCommand("reset"), { class: "reset", title: "Back to the initial weights" });
   resetButton.append(icon("reset"), "Reset");
-  store.on(["connection", "training"], () => {
-    const isLost = store.get("connection") === "lost";
-    stepButton.disabled = isLost || store.get("training")?.stop_reason != null;
-    resetButton.disabled = isLost;
-  });
+  store.on(["training"], () => (stepButton.disabled = store.get("training")?.stopReason != null));
   return [stepButton, resetButton];
 }
 
@@ -57,7 +54,6 @@ function createSpeedControl(context: Context): HTMLElement {
   function show(): void {
     const setup = context.store.get("setup");
     if (!setup) return;
-    if (fieldset.children.length === 1) fieldset.append(...setup.choices.speeds.map(({ name, description }) => createOption(name, description)));
     for (const input of fieldset.querySelectorAll("input")) input.checked = input.value === setup.settings.speed;
   }
 
@@ -67,6 +63,7 @@ function createSpeedControl(context: Context): HTMLElement {
     return h("label", { title: description }, input, h("span", {}, name));
   }
 
+  fieldset.append(...Object.entries(SPEEDS).map(([name, { description }]) => createOption(name, description)));
   context.store.on(["setup"], () => {
     if (!sender.busy()) show();
   });
@@ -75,20 +72,21 @@ function createSpeedControl(context: Context): HTMLElement {
 
 type Readout = [name: string, value: string];
 
-function createReadouts({ store }: Context): HTMLElement {
+function createReadouts({ store, history }: Context): HTMLElement {
   const list = h("dl", { class: "readouts" });
   const values = new Map<string, HTMLElement>();
 
   function readValues(): Readout[] {
     const [setup, training] = [store.get("setup"), store.get("training")];
     const task = setup?.data.task ?? "classes";
+    const last = history.validation.at(-1);
     return [
       ["step", formatCount(training?.step ?? 0)],
       ["epoch", formatEpoch(training?.epoch ?? 0)],
-      ["loss", formatLoss(training?.current.loss)],
-      ["validation loss", formatLoss(training?.current.validation_loss)],
-      [task === "classes" ? "validation accuracy" : "validation R²", formatScore(task, training?.current.score ?? null)],
-      ["noise scale", formatNoiseScale(training?.current.noise_scale ?? null)],
+      ["loss", formatLoss(training ? history.losses.at(history.steps - 1) : NaN)],
+      ["held-out loss", formatLoss(training ? last?.loss : NaN)],
+      [task === "classes" ? "held-out accuracy" : "held-out R²", formatScore(task, training ? (last?.score ?? NaN) : NaN)],
+      ["noise scale", formatNoiseScale(training ? history.noiseScales.at(history.steps - 1) : NaN)],
     ];
   }
 
@@ -102,7 +100,7 @@ function createReadouts({ store }: Context): HTMLElement {
         return h("div", {}, h("dt", {}, name), value);
       }));
     }
-    for (const [name, value] of readouts) values.get(name)!.textContent = value;
+    for (const [name, value] of readouts) setText(values.get(name)!, value);
   }
 
   store.on(["training", "setup"], update);
@@ -114,9 +112,10 @@ function createReadouts({ store }: Context): HTMLElement {
 function createNotice({ store }: Context): HTMLElement {
   const notice = h("p", { class: "notice", role: "alert" });
   store.on(["training", "commandError"], () => {
-    const stopReason = store.get("training")?.stop_reason;
-    const message = stopReason ? `Training stopped: ${stopReason}` : store.get("commandError");
-    if (notice.textContent !== message) notice.textContent = message;
+    const training = store.get("training");
+    const replay = training?.replayTo ? `Repeating the link: step ${formatCount(training.step)} of ${formatCount(training.replayTo)}.` : "";
+    const message = training?.stopReason ? `Training stopped. ${training.stopReason}` : store.get("commandError") || replay;
+    setText(notice, message);
   });
   return notice;
 }
