@@ -111,7 +111,7 @@ class ConnectedProcesses(Processes):
         for process, message in enumerate(messages):
             if message is not None:
                 failure = PeerError(f"process {process}: {message}")
-                failure.is_shared = True  # type: ignore[attr-defined]
+                failure.__dict__["is_shared"] = True
                 raise failure
 
     @contextmanager
