@@ -81,6 +81,7 @@ def initialize(
         num_processes,
         coordinator_bind_address=bind or coordinator,
         cluster_detection_method=None if cluster is None else cluster.method,
+        local_device_ids=None if cluster is None else cluster.local_id,
         heartbeat_timeout_seconds=heartbeat_timeout,
         initialization_timeout=start_timeout,
     )
@@ -130,6 +131,8 @@ def _connect(
         raise BatchpropError(
             "JAX does not work in a process forked from one that has it: start processes with 'spawn'"
         )
+    # JAX's own handler of SIGTERM would replace that of Python, which lets a fit end and save.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
             coordinator,
