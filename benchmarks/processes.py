@@ -1,7 +1,7 @@
 """Microseconds per step in one process and in two, on one core each, and where they go.
 
 ``python -m benchmarks.processes [--quick]`` starts the processes itself, and prints a table and a prediction
-for more processes over a network. Each figure is the least of several rounds, so that another load matters less.
+for more processes over a network. Each figure is the least of several rounds: another load matters less.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def report(one: dict[str, float], two: dict[str, float]) -> None:
                 f"| {two[f'{list(sizes)}'] * 1e6:,.0f} | {alone} |"
             )
     print(
-        "\nPrediction, not measured: rows a second of n processes as a multiple of one, each with its own batch"
+        "\nPrediction, not measured: rows a second of n processes over those of one, each with its own batch"
     )
     print("\n| network | batch of each | Gbit/s | n = 2 | 4 | 16 | 64 |\n|---|---|---|---|---|---|---|")
     for sizes in networks:
