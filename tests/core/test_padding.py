@@ -304,14 +304,15 @@ def test_shares_of_processes_make_up_every_batch(
     batches = [rng.permutation(N)[:size] for size in sizes]
     expected = padding.split_microbatches(whole, batches, N)
     starts = (0, *sorted(cuts), N)
-    totals = np.array([whole.weights[rows].sum() for rows in batches]) if weighted else None
+    of_rows = np.ones(N) if whole.weights is None else whole.weights
+    totals = np.array([of_rows[rows].sum() for rows in batches])
     merged = [list[float]() for _ in batches]
     layouts = set()
     for process, (start, end) in enumerate(pairwise(starts)):
         weights = None if whole.weights is None else whole.weights[start:end]
         own = Dataset(whole.X[start:end], whole.Y[start:end], weights)
         shared = share_batches(batches, Share(starts, process))
-        unit = None if totals is None else padding.BatchWeights(np.ones(len(batches)), totals)
+        unit = padding.BatchWeights(np.ones(len(batches)), totals) if weighted else None
         part = padding.split_microbatches(own, shared, width, unit)
         assert_allclose(part.inverse_weights, expected.inverse_weights[part.batch_index])
         # Every process runs as many microbatches of every batch.

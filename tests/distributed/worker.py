@@ -72,7 +72,11 @@ def fit_validated(rows: Rows, **engine: Any) -> FitInterface:
         hidden_layer_sizes=(8,), batch_size="full", early_stopping=True, n_iter_no_change=2, tol=10,
         **options, **engine,
     )  # fmt: skip
-    return reg.fit(rows.X, rows.number, X_val=rows.X[::2], y_val=rows.number[::2])
+    # Rows of weight 0 may hold anything.
+    weights = rows.weights
+    y = np.where(weights == 0, np.nan, rows.number)
+    validation = {"X_val": rows.X[::2], "y_val": y[::2], "sample_weight_val": weights[::2]}
+    return reg.fit(rows.X, y, weights, **validation)
 
 
 def fit_lbfgs(rows: Rows, **engine: Any) -> FitInterface:
