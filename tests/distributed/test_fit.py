@@ -81,6 +81,12 @@ def test_error_of_one_process_is_told_by_all(two: list[dict[str, Any]]) -> None:
     assert "called before" in first["joined twice"]
 
 
+def test_another_version_is_refused(two: list[dict[str, Any]]) -> None:
+    assert {results["version"].partition(" with JAX")[0] for results in two} == {
+        "process 1 has batchprop 0.0.1"
+    }
+
+
 def test_resume_on_another_number_of_processes(
     folder: Path, four: list[dict[str, Any]], two: list[dict[str, Any]]
 ) -> None:

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from sklearn.datasets import load_iris
 
 import batchprop as bp
+from batchprop.distributed import runtime
 from batchprop.estimators.interface import FitInterface
 from tests.distributed import survivor
 
@@ -173,9 +175,19 @@ def saved(rows: Rows, folder: Path, epochs: int, **_: Any) -> dict[str, Any]:
 def main(index: int, count: int, port: int, folder: Path, *checks: str) -> None:
     """Run the checks, and write their results."""
     warnings.simplefilter("ignore")  # more epochs would be better
+    refused_version = ""
+    if count == 2:
+        # Before a device is asked for, processes can be joined again.
+        with patch.object(runtime, "__version__", f"0.0.{index}"):
+            try:
+                bp.distributed.initialize(f"127.0.0.1:{port}", index, count)
+            except bp.errors.BatchpropError as error:
+                refused_version = str(error)
     if count > 1:
         bp.distributed.initialize(f"127.0.0.1:{port}", index, count)
     rows, results = Rows(index, count), {}
+    if count == 2:
+        results["version"] = refused_version
     for check in checks:
         if check.startswith("saved-"):
             results["saved"] = saved(rows, folder / "checkpoints", int(check.partition("-")[2]))
