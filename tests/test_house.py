@@ -171,6 +171,11 @@ def test_no_circular_imports() -> None:
     TopologicalSorter(graph).prepare()  # which raises CycleError, naming the modules
 
 
+def test_without_several_processes_nothing_of_them_is_imported() -> None:
+    # A fit asks `batchprop.processes`, and `distributed.initialize` sets what it answers.
+    assert {room(path) for path in SOURCES if "distributed" in imported_layers(path)} == {"__init__", "cli"}
+
+
 @pytest.mark.parametrize("path", [path for path in SOURCES if room(path) in CORE], ids=shown)
 def test_core_imports_only_numpy_and_array_api_compat(path: Path) -> None:
     outside = {name.split(".")[0] for name in imported(path)} - {"batchprop", "__future__"}

@@ -104,6 +104,12 @@ class Processes:
         """Explain the errors of a lost connection in the block, and watch over it."""
         return nullcontext()
 
+    def agree(self, *, flag: bool, error: BaseException | None = None) -> bool:
+        """Return whether the flag of any process is set; raise an error of one in all of them."""
+        if error is not None:
+            raise error
+        return flag
+
     def note_progress(self) -> None:
         """Note that a chunk of the work is done; raise KeyboardInterrupt in all if a signal came to one."""
 

@@ -12,7 +12,10 @@ from numpy.testing import assert_allclose
 from batchprop.tabular import train_table
 from tests.cli.commands import QUICK, SOURCES, command, environment, flowers, run
 
-PARTS = ("--members", "1", "--device", "cpu", "--dropout", "0", *QUICK)
+# The commands of other processes have the presets of users.
+PLAIN = {"members": 1, "bins": 0, "dropout": 0, "schedule": "constant", "learning_rate": 0.01}
+WORDS = [str(word) for name, value in PLAIN.items() for word in (f"--{name.replace('_', '-')}", value)]
+PARTS = (*WORDS, *QUICK)
 
 
 @pytest.fixture
@@ -24,12 +27,12 @@ def quick_start(monkeypatch):
 
 def test_two_processes_train_the_model_of_one(tmp_path, quick_start, capfd):
     table, out = flowers(tmp_path / "flowers.csv"), tmp_path / "model"
-    run("train", table, "--target", "species", "--processes", "2", "--out", out, *PARTS)
+    run("train", table, "--target", "species", "--processes", "2", "--out", out, "--device", "cpu", *PARTS)
     printed = capfd.readouterr()
     assert printed.out.count("epoch 1/3") == 1, "process 0 alone prints"
     assert printed.err == ""
-    options = {"members": 1, "dropout": 0, "hidden": (8,), "epochs": 3, "batch_size": 16, "engine": "jax"}
-    alone = train_table(table, target="species", **options)
+    quick = {"hidden": (8,), "epochs": 3, "batch_size": 16, "engine": "jax"}
+    alone = train_table(table, target="species", **quick, **PLAIN)
     history = pd.read_csv(out / "history.csv")
     assert_allclose(history["loss"], [epoch.loss for epoch in alone.history], rtol=1e-4)
     assert json.loads((out / "settings.json").read_text())["training"]["interrupted"] is False
@@ -38,7 +41,19 @@ def test_two_processes_train_the_model_of_one(tmp_path, quick_start, capfd):
 
 def test_sigterm_saves_the_model_of_all(tmp_path, quick_start):
     table, out = flowers(tmp_path / "flowers.csv"), tmp_path / "model"
-    words = ("train", table, "--target", "species", "--processes", "2", "--out", out, *PARTS)
+    words = (
+        "train",
+        table,
+        "--target",
+        "species",
+        "--processes",
+        "2",
+        "--out",
+        out,
+        "--device",
+        "cpu",
+        *PARTS,
+    )
     with subprocess.Popen(
         command(*words, "--epochs", "100000", "--patience", "100000"),
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import sparse
 
-from batchprop.batches import Dataset, EpochBatches, minibatches, take_columns
+from batchprop.batches import Dataset, EpochBatches, minibatches, share_batches, take_columns
 from batchprop.engines import padding
 from batchprop.engines.padding import (
     PaddedChunk,
@@ -26,6 +27,7 @@ from batchprop.engines.padding import (
     power_of_two,
 )
 from batchprop.errors import InputError
+from batchprop.processes import Share
 
 N = 40
 
@@ -285,3 +287,38 @@ def test_row_numbers_may_have_any_integer_type() -> None:
         result = list(iter_padded_chunks(table(), [rows.astype(dtype) for rows in batches], np.ones(2), 3, 2))
         for one, other in zip(result, expected, strict=True):
             assert np.array_equal(one.X, other.X)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(
+    cuts=st.lists(st.integers(0, N), min_size=1, max_size=3),
+    sizes=st.lists(st.integers(0, 9), min_size=1, max_size=5),
+    width=st.integers(1, 5),
+    weighted=st.booleans(),
+    seed=st.integers(0, 5),
+)
+def test_shares_of_processes_make_up_every_batch(
+    cuts: list[int], sizes: list[int], width: int, weighted: bool, seed: int
+) -> None:
+    rng, whole = np.random.default_rng(seed), table(weighted=weighted)
+    batches = [rng.permutation(N)[:size] for size in sizes]
+    expected = padding.split_microbatches(whole, batches, N)
+    starts = (0, *sorted(cuts), N)
+    of_rows = np.ones(N) if whole.weights is None else whole.weights
+    totals = np.array([of_rows[rows].sum() for rows in batches])
+    merged = [list[float]() for _ in batches]
+    layouts = set()
+    for process, (start, end) in enumerate(pairwise(starts)):
+        weights = None if whole.weights is None else whole.weights[start:end]
+        own = Dataset(whole.X[start:end], whole.Y[start:end], weights)
+        shared = share_batches(batches, Share(starts, process))
+        unit = padding.BatchWeights(np.ones(len(batches)), totals) if weighted else None
+        part = padding.split_microbatches(own, shared, width, unit)
+        assert_allclose(part.inverse_weights, expected.inverse_weights[part.batch_index])
+        # Every process runs as many microbatches of every batch.
+        layouts.add((tuple(part.batch_index.tolist()), tuple(part.is_last.tolist())))
+        valid = padding.valid_mask(shared, width)
+        for batch, rows, mask in zip(part.batch_index, part.rows, valid, strict=True):
+            merged[batch] += (rows[mask] + start).tolist()
+    assert len(layouts) == 1
+    assert [sorted(rows) for rows in merged] == [sorted(rows.tolist()) for rows in batches]

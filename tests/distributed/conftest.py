@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def four(folder: Path) -> list[dict[str, Any]]:
-    return run_workers(4, folder, "weighted", "plain", "saved-2")
+    return run_workers(4, folder, "plain", "saved-2")
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import sys
 import warnings
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import batchprop as bp
 from batchprop.engines.jax import JaxEngine
@@ -42,24 +43,23 @@ def die_at(chunk: int, number: int) -> None:
             os.kill(os.getpid(), number)
         return run(self, *args)
 
-    JaxEngine.run_batches = run_or_die  # type: ignore[method-assign]
+    patch.object(JaxEngine, "run_batches", run_or_die).start()
 
 
-def main(folder: Path, mode: str) -> None:
+def main(folder: Path) -> None:
     """Train on this process's rows, and write the digest."""
     from tests.distributed.worker import Rows
 
     warnings.simplefilter("ignore")
-    bp.distributed.initialize(step_timeout=2.0 if mode == "stop" else None)
+    bp.distributed.initialize()
     index, restarts = bp.distributed.process_index(), int(os.environ["BATCHPROP_RESTARTS"])
-    deaths = {"kill": DEATHS, "stop": {0: (1, 9, signal.SIGSTOP)}}[mode]
-    if restarts in deaths and deaths[restarts][0] == index:
-        die_at(*deaths[restarts][1:])
+    if restarts in DEATHS and DEATHS[restarts][0] == index:
+        die_at(*DEATHS[restarts][1:])
     rows = Rows(index, bp.distributed.n_processes())
-    saver = bp.Checkpoints(folder / "checkpoints", every="0s" if mode == "kill" else 1)
+    saver = bp.Checkpoints(folder / "checkpoints", every="0s")
     clf = make().fit(rows.X, rows.y, checkpoint=saver, resume=restarts > 0)
     (folder / f"{index}.txt").write_text(f"{restarts} {digest(clf)}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]))

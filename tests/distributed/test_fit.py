@@ -46,11 +46,10 @@ def test_two_processes_train_as_one(name: str, two: list[dict[str, Any]]) -> Non
         assert_same(results[name], expected, 1e-4 if name == "float32" else 1e-9)
 
 
-@pytest.mark.parametrize("name", ["plain", "weighted"])
-def test_four_processes_train_as_one(name: str, four: list[dict[str, Any]]) -> None:
-    expected = json.loads(json.dumps(worker.summary(worker.FITS[name](worker.Rows(0, 1), engine="numpy"))))
+def test_four_processes_train_as_one(four: list[dict[str, Any]]) -> None:
+    expected = json.loads(json.dumps(worker.summary(worker.fit_plain(worker.Rows(0, 1), engine="numpy"))))
     for results in four:
-        assert_same(results[name], expected)
+        assert_same(results["plain"], expected)
 
 
 def test_processes_with_dropout_agree(two: list[dict[str, Any]]) -> None:
@@ -80,6 +79,12 @@ def test_error_of_one_process_is_told_by_all(two: list[dict[str, Any]]) -> None:
     assert "columns of X" in first["columns"]
     assert "engine='numpy' does not go with several processes" in first["engine"]
     assert "called before" in first["joined twice"]
+
+
+def test_another_version_is_refused(two: list[dict[str, Any]]) -> None:
+    assert {results["version"].partition(" with JAX")[0] for results in two} == {
+        "process 1 has batchprop 0.0.1"
+    }
 
 
 def test_resume_on_another_number_of_processes(

@@ -23,7 +23,7 @@ def run(script: str, n_processes: int = 2, **options: Any) -> int:
 
 def test_killed_processes_end_as_the_undisturbed_fit(tmp_path: Path, two: list[dict[str, Any]]) -> None:
     told = list[str]()
-    command = [sys.executable, "-m", "tests.distributed.survivor", str(tmp_path), "kill"]
+    command = [sys.executable, "-m", "tests.distributed.survivor", str(tmp_path)]
     code = launcher.launch(command, 2, device="cpu", environ=environment(), tell=told.append)
     assert code == 0, told
     assert told == [
@@ -34,18 +34,30 @@ def test_killed_processes_end_as_the_undisturbed_fit(tmp_path: Path, two: list[d
     assert ends == [["2", results["undisturbed"]] for results in two]
 
 
-def test_watchdog_names_the_stopped_process(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.distributed.survivor", str(tmp_path), "stop"]
-    code = (
-        "import sys; from batchprop.distributed.launcher import launch; "
-        "sys.exit(launch(sys.argv[1:], 2, device='cpu', max_restarts=0))"
-    )
+# A process without JAX, whose peer's signs of life do not change: what a stopped process looks like.
+STUCK = """
+import json, signal, types
+from batchprop.distributed.watchdog import Watchdog
+class Client:
+    signs = {1: '{"number": 5, "chunks": 2, "waits": true}'}
+    def key_value_set(self, key, text, allow_overwrite):
+        self.signs[0] = text
+    def key_value_dir_get(self, folder):
+        return [(f"{folder}{process}", text) for process, text in self.signs.items()]
+watchdog = Watchdog(Client(), types.SimpleNamespace(index=0, count=2, waits=1), 0.1)
+with watchdog.watching():
+    watchdog.note()
+    signal.pause()
+"""
+
+
+def test_watchdog_names_the_stuck_process() -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", code, *command], env=environment(), capture_output=True, text=True, check=False
+        [sys.executable, "-c", STUCK], env=environment(), capture_output=True, text=True, check=False
     )
-    assert ended.returncode == EXIT_CODE, ended.stderr
-    assert "process 0: the steps have not gone on for" in ended.stderr
-    assert "process 1 gives no sign of life" in ended.stderr
+    assert ended.returncode == EXIT_CODE
+    assert ended.stderr.startswith("batchprop: process 0: the steps have not gone on for")
+    assert "process 1 gives no sign of life; see that machine, or raise step_timeout" in ended.stderr
 
 
 def test_error_does_not_start_again(capfd: pytest.CaptureFixture[str]) -> None:

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from sklearn.datasets import load_iris
 
 import batchprop as bp
+from batchprop.distributed import runtime
 from batchprop.estimators.interface import FitInterface
 from tests.distributed import survivor
 
@@ -72,7 +74,11 @@ def fit_validated(rows: Rows, **engine: Any) -> FitInterface:
         hidden_layer_sizes=(8,), batch_size="full", early_stopping=True, n_iter_no_change=2, tol=10,
         **options, **engine,
     )  # fmt: skip
-    return reg.fit(rows.X, rows.number, X_val=rows.X[::2], y_val=rows.number[::2])
+    # Rows of weight 0 may hold anything.
+    weights = rows.weights
+    y = np.where(weights == 0, np.nan, rows.number)
+    validation = {"X_val": rows.X[::2], "y_val": y[::2], "sample_weight_val": weights[::2]}
+    return reg.fit(rows.X, y, weights, **validation)
 
 
 def fit_lbfgs(rows: Rows, **engine: Any) -> FitInterface:
@@ -169,9 +175,19 @@ def saved(rows: Rows, folder: Path, epochs: int, **_: Any) -> dict[str, Any]:
 def main(index: int, count: int, port: int, folder: Path, *checks: str) -> None:
     """Run the checks, and write their results."""
     warnings.simplefilter("ignore")  # more epochs would be better
+    refused_version = ""
+    if count == 2:
+        # Before a device is asked for, processes can be joined again.
+        with patch.object(runtime, "__version__", f"0.0.{index}"):
+            try:
+                bp.distributed.initialize(f"127.0.0.1:{port}", index, count)
+            except bp.errors.BatchpropError as error:
+                refused_version = str(error)
     if count > 1:
         bp.distributed.initialize(f"127.0.0.1:{port}", index, count)
     rows, results = Rows(index, count), {}
+    if count == 2:
+        results["version"] = refused_version
     for check in checks:
         if check.startswith("saved-"):
             results["saved"] = saved(rows, folder / "checkpoints", int(check.partition("-")[2]))

@@ -24,6 +24,7 @@ class Cluster(NamedTuple):
         process_id: the number of this process.
         n_processes: how many there are.
         method: JAX's name of the way to find it out, or None.
+        local_id: the number of this process on its machine, and of its GPU; None for JAX to find out.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Cluster(NamedTuple):
     process_id: int | None = None
     n_processes: int | None = None
     method: str | None = None
+    local_id: int | None = None
 
 
 _TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -53,7 +55,7 @@ def find_cluster(environ: Mapping[str, str]) -> Cluster | None:
         ...     "MASTER_PORT": "29500",
         ... }
         >>> find_cluster(variables)
-        Cluster(name='torchrun', coordinator='node0:29500', process_id=1, n_processes=4, method=None)
+        Cluster(name='torchrun', coordinator='node0:29500', process_id=1, n_processes=4, ...)
         >>> find_cluster(
         ...     {"SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2"}
         ... ).name
@@ -68,7 +70,8 @@ def find_cluster(environ: Mapping[str, str]) -> Cluster | None:
         rank, size, port = (_number(environ, name) for name in ("RANK", "WORLD_SIZE", "MASTER_PORT"))
         # The agent of torchrun may listen at this port itself.
         port += environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-        return Cluster("torchrun", f"{environ['MASTER_ADDR']}:{port}", rank, size)
+        local_id = _number(environ, "LOCAL_RANK")
+        return Cluster("torchrun", f"{environ['MASTER_ADDR']}:{port}", rank, size, local_id=local_id)
     # A single task is no cluster, nor is the script of a job that starts no step.
     if "SLURM_JOB_ID" in environ and _number(environ, "SLURM_STEP_NUM_TASKS") > 1:
         return Cluster("Slurm")

@@ -111,8 +111,17 @@ class ConnectedProcesses(Processes):
         for process, message in enumerate(messages):
             if message is not None:
                 failure = PeerError(f"process {process}: {message}")
-                failure.is_shared = True  # type: ignore[attr-defined]
+                failure.__dict__["is_shared"] = True
                 raise failure
+
+    def agree(self, *, flag: bool, error: BaseException | None = None) -> bool:
+        """Return whether the flag of any process is set; raise an error of one in all of them."""
+        flags, errors = self.largest([int(flag), int(error is not None)])
+        if errors:
+            with self.guard():
+                if error is not None:
+                    raise error
+        return bool(flags)
 
     @contextmanager
     def report_errors(self) -> Iterator[None]:

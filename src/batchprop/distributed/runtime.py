@@ -21,6 +21,9 @@ from batchprop.processes import current, set_current
 HEARTBEAT_SECONDS = 60
 """A process that gives no sign for so long is lost, and all others end."""
 
+_PATIENCE_MS = 300_000
+"""How long to wait at the start for the version of another process."""
+
 _SHUTDOWN_SECONDS = 3600
 """How long the others wait at the end for process 0, which may still write a report."""
 
@@ -81,6 +84,7 @@ def initialize(
         num_processes,
         coordinator_bind_address=bind or coordinator,
         cluster_detection_method=None if cluster is None else cluster.method,
+        local_device_ids=None if cluster is None else cluster.local_id,
         heartbeat_timeout_seconds=heartbeat_timeout,
         initialization_timeout=start_timeout,
     )
@@ -130,6 +134,8 @@ def _connect(
         raise BatchpropError(
             "JAX does not work in a process forked from one that has it: start processes with 'spawn'"
         )
+    # JAX's own handler of SIGTERM would replace that of Python, which lets a fit end and save.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
             coordinator,
@@ -160,6 +166,8 @@ def _join(device: str | None, step_timeout: float | None) -> None:
     from batchprop.distributed.watchdog import Watchdog
     from batchprop.engines.sharding import ProcessMesh
 
+    state = _state()
+    _check_versions(state)
     devices: dict[int, Any] = {}
     for each in jax.devices(device):
         devices.setdefault(each.process_index, each)
@@ -167,24 +175,33 @@ def _join(device: str | None, step_timeout: float | None) -> None:
     with _without_output():
         # The first of a program's collectives prints a line.
         mesh.largest(np.zeros(1, np.int64))
-    client = _client()
-    watchdog = Watchdog(client, mesh, step_timeout)
-    processes = ConnectedProcesses(client, jax.process_index(), jax.process_count(), mesh, watchdog)
-    versions = processes.gather([__version__, jax.__version__])
+    watchdog = Watchdog(state.client, mesh, step_timeout)
+    set_current(ConnectedProcesses(state.client, state.process_id, state.num_processes, mesh, watchdog))
+
+
+def _check_versions(state: Any) -> None:
+    """Refuse other versions, before a device is asked for."""
+    import jax
+
+    state.client.key_value_set(f"batchprop-version/{state.process_id}", f"{__version__} {jax.__version__}")
+    texts = (
+        state.client.blocking_key_value_get(f"batchprop-version/{process}", _PATIENCE_MS)
+        for process in range(state.num_processes)
+    )
+    versions = [text.split() for text in texts]
     for process, version in enumerate(versions):
         if version != versions[0]:
             raise BatchpropError(
                 f"process {process} has batchprop {version[0]} with JAX {version[1]}, and process 0 has "
-                f"{versions[0][0]} with {versions[0][1]}: install the same version everywhere"
+                f"{versions[0][0]} with {versions[0][1]}: install the same versions everywhere"
             )
-    set_current(processes)
 
 
-def _client() -> Any:
-    # The one thing of the runtime that has no public name: the coordination service's store of texts.
+def _state() -> Any:
+    # Without a public name: the client of the coordination service, which stores texts.
     from jax._src.distributed import global_state
 
-    return global_state.client
+    return global_state
 
 
 @contextmanager

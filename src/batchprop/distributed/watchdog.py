@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from batchprop.engines.sharding import ProcessMesh
+if TYPE_CHECKING:
+    from batchprop.engines.sharding import ProcessMesh
 
 EXIT_CODE = 75
 """The exit code of a process that the watchdog ends, or that lost another: start again (EX_TEMPFAIL)."""

@@ -59,6 +59,7 @@ from batchprop.estimators.sharing import (
     check_sharable,
     gather_labels,
     gather_validation_rows,
+    gather_weights,
 )
 from batchprop.estimators.source_summary import holdout_seed, scan_source
 from batchprop.estimators.targets import to_dense
@@ -226,22 +227,19 @@ class BaseMLP(FitInterface):
         """The same for rows of which each process has its own; y and weights of all come to every process."""
         processes = current()
         with processes.guard():
-            weights = check_sample_weight(call.sample_weight, _num_samples(X), require_positive=False)
+            weights = self._check_weights(X, call.sample_weight, partial=True)
             given, (X, y) = y, self._validate_data(X, y, reset=fresh, weights=weights)
-            if weights is not None and not is_classifier(self):
-                y = _restore_weightless(y, given, weights)
+            restores = weights is not None and not is_classifier(self)
+            given = y if weights is None or not restores else _restore_weightless(y, given, weights)
             check_sharable(self)
             dtype = np.dtype(self.dtype or X.dtype)
         share = processes.share(X.shape[0])
         check_same_everywhere(self, call, X, y, weights)
-        y = gather_labels(y)
-        if weights is not None:
-            weights = np.concatenate(processes.gather_rows(weights))
-            check_nonzero_weight(weights, "row")
-            weights = rescale_weights(weights)
+        y, given = gather_labels(y), gather_labels(given) if restores else None
+        weights = gather_weights(weights)
         with processes.guard():
             X = self._cast(X, share.n_rows)
-        rows = self._label_rows(X, y, y, weights, call, fresh=fresh)
+        rows = self._label_rows(X, y, given, weights, call, fresh=fresh)
         own = slice(share.start, share.start + X.shape[0])
         encoded = Dataset(X, rows.Y[own], None if rows.weights is None else rows.weights[own])
         return SharedDataset(rows, encoded, np.arange(share.n_rows), share=share), dtype
@@ -267,13 +265,16 @@ class BaseMLP(FitInterface):
         return LabelledRows(X, y, Y, by_row)
 
     def _check_weights(
-        self, X: Any, sample_weight: Any, name: str = "sample_weight"
+        self, X: Any, sample_weight: Any, name: str = "sample_weight", *, partial: bool = False
     ) -> NDArray[np.float64] | None:
-        """The weights of the rows of X, not yet validated, in float64 and in a unit that any dtype holds."""
+        """The weights of the rows of X, not yet validated, in float64 and in a unit that any dtype holds.
+
+        The weights of a part of the rows, whose unit is that of all, stay as they are.
+        """
         if sample_weight is None:
             return None
-        weights = check_sample_weight(sample_weight, _num_samples(X), name=name)
-        return None if weights is None else rescale_weights(weights)
+        weights = check_sample_weight(sample_weight, _num_samples(X), require_positive=not partial, name=name)
+        return weights if weights is None or partial else rescale_weights(weights)
 
     def _scan_source(
         self, source: DataSource, call: FitArgs, start: FitStart, *, fresh: bool
@@ -400,10 +401,12 @@ class BaseMLP(FitInterface):
 
     def _validate_validation_data(self, call: FitArgs, dtype: Any) -> LabelledRows:
         try:
-            X_val = to_eager(call.X_val)
-            sample_weight = self._check_weights(X_val, call.sample_weight_val, "sample_weight_val")
-            X, y = self._validate_data(X_val, call.y_val, reset=False, weights=sample_weight)
-            if current().count > 1:
+            several, name = current().count > 1, "sample_weight_val"
+            with current().guard():
+                X_val = to_eager(call.X_val)
+                sample_weight = self._check_weights(X_val, call.sample_weight_val, name, partial=several)
+                X, y = self._validate_data(X_val, call.y_val, reset=False, weights=sample_weight)
+            if several:
                 X, y, sample_weight = gather_validation_rows(X, y, sample_weight)
             Y = self._encode_targets(y, dtype)
             self._check_n_outputs(Y.shape[1])

@@ -384,9 +384,15 @@ class CheckpointManager:
         curve = self.state.history.loss_curve
         if self._may_rewind and between and curve and curve[-1] <= min(curve):
             self._best = self.state
-        checkpoints = self.start.checkpoints
-        if checkpoints is not None and checkpoints.should_save(progress.epochs, between=between):
-            self._save(checkpoints)
+        checkpoints, error = self.start.checkpoints, None
+        if checkpoints is not None:
+            try:
+                if checkpoints.should_save(progress.epochs, between=between):
+                    self._save(checkpoints)
+            except CheckpointError as raised:
+                error = raised
+            # The process that writes tells the others that it cannot.
+            current().agree(flag=False, error=error)
         current().note_progress()
 
     def end(self, *, stopped: bool) -> FitState:

@@ -82,10 +82,14 @@ class ValidationCallback:
             if self.estimator.verbose and current().index == 0:
                 print(_format_epoch(epoch))
         # Every callback gets every epoch, even if an earlier callback ends training.
-        answers = [callback(epoch) for callback in self.estimator.callbacks or ()]
-        stop = stop or any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
+        error: BaseException | None = None
+        try:
+            answers = [callback(epoch) for callback in self.estimator.callbacks or ()]
+            stop = stop or any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
+        except BaseException as raised:  # noqa: BLE001 it is raised again
+            error = raised
         # What ends training in one process, as its clock, ends it in all.
-        return bool(current().largest([int(stop)])[0])
+        return current().agree(flag=stop, error=error)
 
     def end_with_best(self, error: DivergedError) -> bool:
         """Where there are best weights, record the epoch that diverged, and warn that they are kept.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from threading import get_ident
 from typing import Any, NamedTuple
@@ -85,7 +85,10 @@ def fit(
     plan, train_state = _plan(estimator, net, dataset, start, call)
     state = initial_fit_state(estimator, train_state, validates=dataset.validation is not None)
     callback = ValidationCallback(estimator, dataset.validation, plan.schedule, plan.engine, state)
-    with start.lock(), current().report_errors():
+    with ExitStack() as stack:
+        with current().guard():
+            stack.enter_context(start.lock())
+        stack.enter_context(current().report_errors())
         threads = count_blas_threads(plan.engine, net.sizes, plan.batch_size)
         known = _fingerprint(estimator, plan, start, call)
         manager = CheckpointManager(callback, plan.engine, start, known, threads)

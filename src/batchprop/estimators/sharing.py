@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from batchprop.batches import rescale_weights
 from batchprop.data.sources import DataSource
 from batchprop.errors import InputError, ParameterError, short_repr
 from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.source_summary import SourceSummary, checksum_arrays
 from batchprop.estimators.targets import to_dense
-from batchprop.estimators.validation import FitArgs
+from batchprop.estimators.validation import FitArgs, check_nonzero_weight
 from batchprop.processes import current
 
 _OWN = {"callbacks", "random_state", "verbose"}
@@ -156,5 +157,19 @@ def gather_validation_rows(
     """Return the validation rows of all processes, each of which gave its own."""
     processes = current()
     rows = np.concatenate(processes.gather_rows(np.asarray(to_dense(X))))
-    joined = None if weights is None else np.concatenate(processes.gather_rows(weights))
-    return rows, gather_labels(y), joined
+    return rows, gather_labels(y), gather_weights(weights, "sample_weight_val")
+
+
+def gather_weights(
+    weights: NDArray[np.float64] | None, name: str = "sample_weight"
+) -> NDArray[np.float64] | None:
+    """Return the weights of the rows of all processes in their unit, or None.
+
+    Raises:
+        InputError: all are zero.
+    """
+    if weights is None:
+        return None
+    joined = np.concatenate(current().gather_rows(weights))
+    check_nonzero_weight(joined, "row", name)
+    return rescale_weights(joined)

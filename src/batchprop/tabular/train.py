@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import astuple, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,7 @@ def train(
         memory, history = asked, list[EpochSummary]()
         if first:
             memory, history = start_or_resume(checkpoints, options, asked, observer, force=force)
-    memory, epochs = processes.broadcast([memory, [[*epoch] for epoch in history]])
+    memory, epochs = processes.broadcast([memory, [[*astuple(epoch)] for epoch in history]])
     history = [EpochSummary(*epoch) for epoch in epochs]
     with ExitStack() as stack:
         with processes.guard():
