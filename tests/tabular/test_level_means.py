@@ -1,4 +1,4 @@
-"""The target's means of words of many levels: against SciPy's analysis of variance, and of no use on noise."""
+"""Mean targets of words: against SciPy's analysis of variance, and worth nothing on noise."""
 
 import numpy as np
 import pandas as pd
@@ -123,7 +123,7 @@ def test_means_are_in_a_saved_model_its_importances_its_report_and_its_onnx_grap
     table, y = shops(1500)
     result = train_table(table.assign(price=y), target="price", preset="fast", epochs=15)
     note = describe_pooling(result.pipeline, infer_schema(table))["shop"]
-    assert note.endswith("; all by the mean target of their rows")
+    assert note == "0 of 400 words kept, the rest by the mean target of their rows"
     result.save(tmp_path / "model")
     saved = load_model(tmp_path / "model")
     new = pd.DataFrame({"shop": ["shop 1", "never seen", "shop 3"], "size": [0.1, 0.2, 0.3]})
@@ -132,9 +132,10 @@ def test_means_are_in_a_saved_model_its_importances_its_report_and_its_onnx_grap
     with pytest.warns(UnseenValueWarning):
         pd.testing.assert_frame_equal(saved.predict(new), expected)
     owners = source_columns(result.pipeline)
-    where = result.pipeline["features"].output_indices_["means"]
     kinds = list(result.pipeline["columns"].kinds)
-    assert set(owners[where].tolist()) == {kinds.index("shop")}
+    for part in ("means", "frequent"):
+        where = result.pipeline["features"].output_indices_[part]
+        assert set(owners[where].tolist()) == {kinds.index("shop")}
     to_onnx(result.pipeline, tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     feeds = {"shop": new[["shop"]].to_numpy(object), "size": new[["size"]].to_numpy(float)}

@@ -54,7 +54,7 @@ class LevelMeans(TransformerMixin, BaseEstimator):
     Levels of noise have τ² near 0, and then all have the mean of all rows, as an unknown word has.
     ``fit_transform`` is cross-fitted: a training row has the means of the rows in the other fifths, since its
     own target must not be among its features. ``transform`` has those of all training rows. No other feature
-    should name the level: beside it, a lower mean of the other rows would tell of a higher target.
+    should name a level of few rows: beside it, a lower mean of the others would tell of a higher target.
 
     Args:
         n_classes: the target holds class indices, and its mean is the share of the second of two, of more
