@@ -94,7 +94,7 @@ class LevelMeans(TransformerMixin, BaseEstimator):
         self.prior_ = Y.mean(axis=0)
         factorized = [pd.factorize(X[name], sort=True) for name in X.columns]
         self.categories_ = [np.asarray(words, dtype=object) for _, words in factorized]
-        fitted = [(codes, _Levels.of(codes, Y)) for codes, _ in factorized]
+        fitted: list[tuple[Codes, Any]] = [(codes, _Levels.of(codes, Y)) for codes, _ in factorized]
         self.means_ = [each.shrunk_means(codes, Y) for codes, each in fitted]
         return fitted
 
@@ -105,7 +105,8 @@ class LevelMeans(TransformerMixin, BaseEstimator):
         for name, words, means in zip(X.columns, self.categories_, self.means_, strict=True):
             # Behind the levels stands the place −1 of unknown words.
             columns.append(np.vstack([means, self.prior_])[pd.Index(words).get_indexer(X[name])])
-        return np.hstack(columns)
+        result: Floats = np.hstack(columns)
+        return result
 
     def get_feature_names_out(self, names: Iterable[str]) -> npt.NDArray[np.object_]:
         """Return the names of the features (ct,), as "plane mean" or "plane share 0"."""
