@@ -1,10 +1,11 @@
-"""The target's means of words of many levels: against SciPy's analysis of variance, and of no use on noise."""
+"""Mean targets of words: against SciPy's analysis of variance, and worth nothing on noise."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 from sklearn.base import clone
+from sklearn.model_selection import KFold
 
 import batchprop as bp
 from batchprop.errors import UnseenValueWarning
@@ -80,15 +81,23 @@ def test_two_variances_are_those_that_levels_were_drawn_with():
     assert error < 1.02 * least
 
 
-def test_training_rows_never_see_their_own_target(fitted):
+def test_a_training_row_has_its_means_from_rows_of_other_parts_only(fitted):
     table, y, steps, _ = fitted
-    changed = y.copy()
-    changed[7] = y.max() if y[7] < y.max() else y.min()
     means = clone(steps["features"].named_transformers_["means"][0])
     shop = table[["shop"]].astype(object)
-    before, after = means.fit_transform(shop, y), means.fit_transform(shop, changed)
-    np.testing.assert_array_equal(before[7], after[7])
-    assert (before != after).any()
+    before, whole = means.fit_transform(shop, y), means.transform(shop)
+    changed = y.copy()
+    changed[7] = y.max() if y[7] < y.max() else y.min()
+    after, whole_after = means.fit_transform(shop, changed), means.transform(shop)
+    # Its own target moves the mean and the variances of all 900 rows a little, and nothing else.
+    assert np.abs(after[7] - before[7]).max() < 0.05 * np.abs(whole_after[7] - whole[7]).max()
+    for _, part in KFold(5, shuffle=True, random_state=0).split(y):
+        rows = pd.Series(range(len(part)), part).groupby(shop["shop"].iloc[part].to_numpy())
+        swapped = y.copy()
+        for positions in (of.index.to_numpy() for _, of in rows):
+            swapped[positions] = np.roll(y[positions], 1)
+        # Sums of a level in a part stay as they are, and so does all of it.
+        np.testing.assert_allclose(means.fit_transform(shop, swapped), before, atol=1e-12)
 
 
 def test_quick_encoding_gives_the_features_of_the_transformers(fitted):
@@ -123,7 +132,7 @@ def test_means_are_in_a_saved_model_its_importances_its_report_and_its_onnx_grap
     table, y = shops(1500)
     result = train_table(table.assign(price=y), target="price", preset="fast", epochs=15)
     note = describe_pooling(result.pipeline, infer_schema(table))["shop"]
-    assert note.endswith("; all by the mean target of their rows")
+    assert note == "0 of 386 words kept, the rest by the mean target of their rows"
     result.save(tmp_path / "model")
     saved = load_model(tmp_path / "model")
     new = pd.DataFrame({"shop": ["shop 1", "never seen", "shop 3"], "size": [0.1, 0.2, 0.3]})
@@ -132,9 +141,10 @@ def test_means_are_in_a_saved_model_its_importances_its_report_and_its_onnx_grap
     with pytest.warns(UnseenValueWarning):
         pd.testing.assert_frame_equal(saved.predict(new), expected)
     owners = source_columns(result.pipeline)
-    where = result.pipeline["features"].output_indices_["means"]
     kinds = list(result.pipeline["columns"].kinds)
-    assert set(owners[where].tolist()) == {kinds.index("shop")}
+    for part in ("means", "frequent"):
+        where = result.pipeline["features"].output_indices_[part]
+        assert set(owners[where].tolist()) == {kinds.index("shop")}
     to_onnx(result.pipeline, tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     feeds = {"shop": new[["shop"]].to_numpy(object), "size": new[["size"]].to_numpy(float)}

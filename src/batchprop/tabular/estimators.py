@@ -201,7 +201,8 @@ class _TabularEstimator(BaseEstimator):
         frame, y = self._read(X, reset=False), self._encode_targets(y, weights)
         check_consistent_length(frame, y)
         if weights is not None:
-            frame, y, weights = (values[weights > 0] for values in (frame, y, weights))
+            kept = weights > 0
+            frame, y, weights = frame[kept], y[kept], weights[kept]
         if crc32(y.tobytes()) != self._trained_on:
             raise InputError(
                 "X, y and sample_weight are not those of the training, whose rows the networks held out in "

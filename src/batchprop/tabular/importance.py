@@ -161,7 +161,7 @@ def source_columns(model: Pipeline) -> Array:
     for part, transformer, names in features.transformers_:
         if part != "remainder":
             owned = np.array([index[name] for name in names])
-            find_owners = _text_owners if part == "text" else _number_owners
+            find_owners = _text_owners if isinstance(transformer, OneHotEncoder) else _number_owners
             owners[features.output_indices_[part]] = find_owners(transformer, owned)
     return owners
 

@@ -54,7 +54,7 @@ class LevelMeans(TransformerMixin, BaseEstimator):
     Levels of noise have τ² near 0, and then all have the mean of all rows, as an unknown word has.
     ``fit_transform`` is cross-fitted: a training row has the means of the rows in the other fifths, since its
     own target must not be among its features. ``transform`` has those of all training rows. No other feature
-    should name the level: beside it, a lower mean of the other rows would tell of a higher target.
+    should name a level of few rows: beside it, a lower mean of the others would tell of a higher target.
 
     Args:
         n_classes: the target holds class indices, and its mean is the share of the second of two, of more
@@ -94,7 +94,7 @@ class LevelMeans(TransformerMixin, BaseEstimator):
         self.prior_ = Y.mean(axis=0)
         factorized = [pd.factorize(X[name], sort=True) for name in X.columns]
         self.categories_ = [np.asarray(words, dtype=object) for _, words in factorized]
-        fitted = [(codes, _Levels.of(codes, Y)) for codes, _ in factorized]
+        fitted: list[tuple[Codes, Any]] = [(codes, _Levels.of(codes, Y)) for codes, _ in factorized]
         self.means_ = [each.shrunk_means(codes, Y) for codes, each in fitted]
         return fitted
 
@@ -105,7 +105,8 @@ class LevelMeans(TransformerMixin, BaseEstimator):
         for name, words, means in zip(X.columns, self.categories_, self.means_, strict=True):
             # Behind the levels stands the place −1 of unknown words.
             columns.append(np.vstack([means, self.prior_])[pd.Index(words).get_indexer(X[name])])
-        return np.hstack(columns)
+        result: Floats = np.hstack(columns)
+        return result
 
     def get_feature_names_out(self, names: Iterable[str]) -> npt.NDArray[np.object_]:
         """Return the names of the features (ct,), as "plane mean" or "plane share 0"."""

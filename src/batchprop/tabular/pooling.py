@@ -7,6 +7,9 @@ from sklearn.pipeline import Pipeline
 from batchprop.tabular.schema import ColumnSchema
 from batchprop.tabular.transformers import MISSING
 
+ENDS = {"text": "as one", "frequent": "by the mean target of their rows"}
+"""What becomes of the other words of a part."""
+
 
 def describe_pooling(model: Pipeline, columns: Sequence[ColumnSchema]) -> dict[str, str]:
     """Return for each column of text of which several words share a feature how many have their own.
@@ -24,17 +27,16 @@ def describe_pooling(model: Pipeline, columns: Sequence[ColumnSchema]) -> dict[s
     {'home': '2 of 5 words kept, the rest as one'}
     """
     encoders = {name: (part, names) for name, part, names in model["features"].transformers_}
-    if "text" not in encoders:
-        return {}
-    encoder, names = encoders["text"]
-    averaged = encoders["means"][1] if "means" in encoders else ()
     # In parts, an encoder does not know all rare words, but the schema has their number.
     values = {column.name: column.note for column in columns if column.kind == "category"}
     pooled = dict[str, str]()
-    for name, words, rare in zip(names, encoder.categories_, encoder.infrequent_categories_, strict=True):
-        if name in values and rare is not None and len(rare) > 1:
-            kept = len(set(words).difference(rare, [MISSING]))
-            pooled[name] = f"{kept:,} of {values[name].replace('value', 'word')} kept, the rest as one"
-            if name in averaged:
-                pooled[name] += "; all by the mean target of their rows"
+    for part, (encoder, names) in encoders.items():
+        if part in ENDS:
+            for name, words, rare in zip(
+                names, encoder.categories_, encoder.infrequent_categories_, strict=True
+            ):
+                if name in values and rare is not None and len(rare) > 1:
+                    kept = len(set(words).difference(rare, [MISSING]))
+                    of = values[name].replace("value", "word")
+                    pooled[name] = f"{kept:,} of {of} kept, the rest {ENDS[part]}"
     return pooled

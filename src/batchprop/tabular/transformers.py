@@ -45,7 +45,9 @@ from batchprop.tabular.spelling import (
 Floats = npt.NDArray[np.float64]
 
 MISSING = "(missing)"
-MIN_FREQUENCY = 10
+MIN_FREQUENCY, MIN_FREQUENCY_BESIDE_MEANS = 10, 25
+"""The fewest rows of a word with a feature of its own, and of one whose mean target is a feature too."""
+
 MAX_CATEGORIES, MAX_CATEGORIES_OF_LONG = 256, 64
 """The most features of a column of words, and of one of a table of more than ``LONG`` rows."""
 
@@ -93,8 +95,9 @@ def make_preprocessor(
         decimal: the sign before the decimals of numbers in text, "." or ","; None for either.
         n_bins: the most bins of a number; 0 for none. A short or wide table has fewer, a long one none.
         level_means: the columns of text whose words become the target's mean in the rows that hold them
-            (`LevelMeans`), encoded as a number, and are not one-hot. The pipeline is then fitted to a target,
-            and its ``fit_transform`` differs from ``transform``: it is cross-fitted.
+            (`LevelMeans`), encoded as a number; of these only words of 25 rows and more become one-hot. The
+            pipeline is then fitted to a target, and its ``fit_transform`` differs from ``transform``: it is
+            cross-fitted.
         n_classes: the number of classes of that target; None for numbers.
 
     Raises:
@@ -113,8 +116,9 @@ def make_preprocessor(
     parts = [
         ("numbers", make_pipeline(*_number_steps(n_bins)), numbers),
         ("dates", make_pipeline(DateParts(), *_number_steps(n_bins)), dates),
-        ("text", _make_one_hot(rows), text),
+        ("text", _make_one_hot(rows, min(MIN_FREQUENCY, rows // 100)), text),
         ("means", make_pipeline(LevelMeans(n_classes), *_number_steps(n_bins)), list(level_means)),
+        ("frequent", _make_one_hot(rows, MIN_FREQUENCY_BESIDE_MEANS), list(level_means)),
     ]
     return Pipeline(
         [
@@ -166,11 +170,11 @@ def max_categories(rows: int) -> int:
     return MAX_CATEGORIES if rows <= LONG else MAX_CATEGORIES_OF_LONG
 
 
-def _make_one_hot(rows: int) -> OneHotEncoder:
+def _make_one_hot(rows: int, min_frequency: int) -> OneHotEncoder:
     return OneHotEncoder(
         # Unknown and rare words share a feature: the training data has little information on either.
         handle_unknown="infrequent_if_exist",
-        min_frequency=max(1, min(MIN_FREQUENCY, rows // 100)),
+        min_frequency=max(1, min_frequency),
         max_categories=max_categories(rows),
         sparse_output=False,
         dtype=np.float32,

@@ -30,7 +30,11 @@ class UnseenCounter:
     def __init__(self, model: Pipeline) -> None:
         parts = {name: part for name, part, _ in model["features"].transformers_ if part != "drop"}
         names = {name: of for name, _, of in model["features"].transformers_}
-        self._words = dict(_known_words(parts.get("text"), names.get("text", ())))
+        self._words = {
+            name: words
+            for part in ("text", "frequent")
+            for name, words in _known_words(parts.get(part), names.get(part, ()))
+        }
         self._numbers = {
             name
             for part in ("numbers", "dates")
