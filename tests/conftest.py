@@ -54,7 +54,7 @@ for name, handler in {"SIGINT": signal.default_int_handler, "SIGHUP": lambda *_:
 patch("os.fsync", lambda _: None).start()
 patch("typer.testing._get_command", cache(typer.main.get_command)).start()
 patch("skops.io._utils.whichmodule", cache(skops.io._utils.whichmodule)).start()
-patch("skops.io._persist.json", SimpleNamespace(dumps=lambda state, indent: json.dumps(state))).start()
+patch("skops.io._persist.json", SimpleNamespace(dumps=lambda state, **_: json.dumps(state))).start()
 
 # The same examples on every machine and in every run; no deadline, so that busy machines do not fail.
 same_everywhere = hypothesis.settings(derandomize=True, deadline=None, max_examples=25)

@@ -66,6 +66,8 @@ def test_resumed_training_gives_the_same_model(folder, extra, target):
         "--batch-size",
         "256",
         *QUICK,
+        "--epochs",
+        "6",
         *extra,
     ]
     run(*words, "--out", "whole")

@@ -67,14 +67,13 @@ def test_parquet_rows_are_numbered_and_rows_without_a_target_skipped(folder):
     assert "1 more have no target and are left out" in result.stdout
 
 
-@pytest.mark.parametrize("engine", ["numpy", "jax"])
-def test_outliers_rank_first_in_the_units_of_the_target(folder, engine):
+def test_outliers_rank_first_in_the_units_of_the_target(folder):
     frame = pd.read_parquet(houses(folder / "houses.parquet", n=400))
     wrong = [5, 77, 200]
     frame.loc[wrong, "price"] += [90_000, -90_000, 120_000]
     write(frame, folder / "houses.parquet")
     result = run("examine", "houses.parquet", "--target", "price", "--learning-rate", 0.01, "--top", 3,
-                 "--epochs", 60, "--engine", engine)  # fmt: skip
+                 "--epochs", 60, "--engine", "numpy")  # fmt: skip
     actual = pd.read_csv("houses-examined.csv")
     assert set(actual["row"][:3]) == {row + 1 for row in wrong}
     assert np.allclose(actual["given_label"], frame["price"].to_numpy()[actual["row"] - 1])

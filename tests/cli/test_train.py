@@ -142,8 +142,8 @@ def test_every_option_trains(folder, case):
     assert names(folder / "flowers-model") == FILES
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "quantile", "poisson"])
-def test_every_regression_loss_trains(folder, loss):
+@pytest.mark.parametrize("loss", ["absolute_error", "huber"])
+def test_a_robust_loss_trains(folder, loss):
     data = houses(folder / "houses.csv")
     run("train", data, "--target", "price", "--loss", loss, *QUICK, "--learning-rate", "1e-6")
     answers = load_pipeline(folder / "houses-model").predict(pd.read_csv(data))

@@ -97,6 +97,7 @@ def test_no_random_gradient_exceeds_the_limit(name: str, dtype: str) -> None:
     assert exceeding == []
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(seed=st.integers(0, 2**32), limit=st.sampled_from(LIMITS))

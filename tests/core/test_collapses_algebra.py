@@ -138,6 +138,7 @@ def test_integer_weights_equal_repetition(g: BatchGradient, data: st.DataObject)
         assert_allclose(ours.G, theirs.G, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.untraced
 @given(layers_of_factors(), st.data())
 def test_weight_0_excludes_an_example(g: BatchGradient, data: st.DataObject) -> None:
     weights = data.draw(per_example(size(g), positive))
@@ -291,6 +292,7 @@ def test_long_gradients_are_clipped_in_float32(clipper: str, asarray: Any) -> No
     assert_allclose(exact, most, rtol=1e-5)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("clipper", CLIPPERS)
 @pytest.mark.parametrize("asarray", [np.asarray, jnp.asarray])
 @pytest.mark.parametrize(("of_dZ", "of_H"), [(1e25, 1e25), (1e37, 1e37), (0.0, 1e25)])
@@ -321,6 +323,7 @@ def test_float32_stays_float32() -> None:
     assert {leaf.dtype.name for leaf in leaves(answers)} == {"float32"}
 
 
+@pytest.mark.untraced
 def test_one_compiled_program_serves_every_limit() -> None:
     traced = list[int]()
 

@@ -25,6 +25,7 @@ def gradient(asarray: Callable[[Any], Any] = np.asarray) -> BatchGradient:
     return BatchGradient(dZ, H)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", ["scaled", "collapse"])
 @pytest.mark.parametrize("shape", [(1,), (M + 1,), (M, 1), (1, M), ()])
 @pytest.mark.parametrize("asarray", [np.asarray, jnp.asarray, array_api_strict.asarray])

@@ -93,6 +93,7 @@ def test_without_clipping_and_noise_training_is_plain(engine: str) -> None:
     same_run(ours._replace(losses=plain.losses), plain, 1e-12)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("engine", ENGINES)
 def test_batches_of_any_size_get_exact_steps(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Empty batches, one of twice the expected size, each also in microbatches."""
@@ -161,6 +162,7 @@ def test_noise_without_a_random_source_is_refused(engine: Engine) -> None:
         train_epoch(engine, objective, [np.arange(3)])
 
 
+@pytest.mark.untraced
 def test_engines_agree_on_poisson_batches_without_noise() -> None:
     batches = next(poisson_batches(40, 0.2, 12, np.random.RandomState(0)))
     objective = Objective(alpha=0.01, mechanism=DPMechanism(FlatClipping(MIDDLE), None, 8.0))

@@ -65,6 +65,7 @@ def test_penalty_is_added_once_per_batch(
     close(parts.gradient, whole.gradient)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("head", HEAD_MAKERS)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_gradient_is_the_gradient_of_the_penalised_loss(head: str, weighted: bool) -> None:
@@ -154,6 +155,7 @@ def test_dropout_without_randomness_is_refused() -> None:
         dropout_masks(WIDE, 5, (0.5, None), None)
 
 
+@pytest.mark.untraced
 def test_dropout_is_unbiased() -> None:
     net = Network.create([3, 6, 2], activation="tanh", head="squared_error", random_state=0, dtype="float64")
     rng = np.random.default_rng(0)

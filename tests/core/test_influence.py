@@ -104,6 +104,7 @@ def test_accepts_data_frames_lists_and_sparse_rows() -> None:
         assert_allclose(bp.influence(model, rows, given, X[:3], y[:3], chunk=50), plain, rtol=1e-10)
 
 
+@pytest.mark.untraced
 def test_mislabelled_rows_harm_their_neighbours() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 2)) + np.repeat([[-2.0, 0.0], [2.0, 0.0]], 150, axis=0)

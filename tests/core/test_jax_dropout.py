@@ -175,6 +175,7 @@ def test_dropout_without_randomness_is_refused() -> None:
         run(JaxEngine(), plan(1))
 
 
+@pytest.mark.untraced
 def test_a_seed_without_dropout_changes_nothing() -> None:
     same_run(run(JaxEngine(seed=1), plan(2), dropout=()), run(NumpyEngine(), plan(2), dropout=()))
 

@@ -55,6 +55,7 @@ def interrupt_in(epoch_number: int) -> Any:
     return callback
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.filterwarnings("ignore:Training interrupted by user. Ctrl-C")
 def test_an_interrupted_fit_keeps_its_weights(solver: str) -> None:
@@ -96,6 +97,7 @@ def test_interrupt_between_chunks_keeps_the_last_epoch(large: bool, monkeypatch:
     assert model.score(X, y) == shorter.score(X, y)
 
 
+@pytest.mark.untraced
 def test_interrupt_in_the_first_epoch_keeps_the_initial_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -128,6 +130,7 @@ def test_an_interrupted_early_stopping_keeps_the_best_weights(monkeypatch: pytes
     assert np.array_equal(model.coefs_[0], np.asarray(nets[best - 1].network.layers[0].W).T)
 
 
+@pytest.mark.untraced
 def test_divergence_error_matches_numpy() -> None:
     X, y = table("single")
     errors = []

@@ -83,8 +83,8 @@ SOME_WAYS = pytest.mark.parametrize(
 def in_turn(values: Iterable[Any], n_ways: int = 2) -> list[Any]:
     """Each value with some of the ways, and every way with some value.
 
-    A program is compiled for each pair, but what is trained knows nothing of how it is fed: one way each where
-    batches are ordinary ones.
+    A program is compiled for each pair, but what is trained knows nothing of how it is fed: one way each
+    where batches are ordinary ones.
     """
     ways = cycle(WAYS)
     return [

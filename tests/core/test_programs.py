@@ -49,6 +49,7 @@ def train(width: int) -> float:
     return float(loss)
 
 
+@pytest.mark.untraced
 @pytest.mark.skipif(not MAPS.exists(), reason="the system lists no memory maps")
 def test_maps_and_traces_stay_flat_over_many_shapes(
     alone: ProgramCache, monkeypatch: pytest.MonkeyPatch
@@ -78,6 +79,7 @@ def test_the_least_recently_used_program_is_dropped(compiled: list[str]) -> None
     assert len(compiled) == 1
 
 
+@pytest.mark.untraced
 def test_a_dropped_program_gives_the_same_numbers_again(compiled: list[str]) -> None:  # noqa: F811
     width = next(WIDTHS)
     first = train(width)
@@ -119,6 +121,7 @@ def test_without_a_list_of_maps_the_number_alone_counts(
     assert len(alone) == 0
 
 
+@pytest.mark.untraced
 def test_threads_share_the_programs(alone: ProgramCache) -> None:
     one, failures = compile_by_shape(lambda static, x: (x * static).sum()), list[Any]()
 

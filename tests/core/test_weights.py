@@ -90,6 +90,7 @@ def test_equal_weights_of_any_size_are_a_plain_mean(unit: float) -> None:
         assert_array_equal(actual, expected)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("head", HEAD_MAKERS)
 @pytest.mark.parametrize("fill", FILLS)
 def test_backprop_leaves_out_targets_of_weight_0(head: str, fill: float) -> None:
@@ -232,6 +233,7 @@ def test_metrics_of_rows_of_weight_0_do_not_disturb_the_training(engine: Any, dt
     assert np.isnan(examples(spoilt)[~kept]).all()
 
 
+@pytest.mark.untraced
 def test_metrics_of_a_batch_of_weight_0_are_of_its_rows(engine: Any) -> None:
     dataset, metrics = rows_of("squared_error", "float64", WEIGHTS), MetricFns(basic_metrics)
     batches = [np.flatnonzero(~KEPT), np.flatnonzero(KEPT)]
@@ -253,6 +255,7 @@ def test_weights_of_any_size_train_as_ones(engine: Any, dtype: str, size: float)
         compare(actual, expected, 1e-6 if size == 3 else 0.0)
 
 
+@pytest.mark.untraced
 def test_one_large_weight_leaves_a_batch_of_small_ones_its_step(engine: Any) -> None:
     dataset = rows_of("squared_error", "float32")
     weights = np.where(np.arange(N) < 9, 1.0, 1e-200)

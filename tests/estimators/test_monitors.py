@@ -98,8 +98,8 @@ def test_unavailable_monitors_are_refused(monitor: Any, settings: dict[str, Any]
 @pytest.mark.parametrize("engine", ENGINES)
 def test_batch_size_grows_with_the_noise_scale_up_to_its_maximum(engine: str) -> None:
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(2_000, 4))
-    y = rng.integers(0, 2, 2_000)  # nothing to learn: all gradient is noise
+    X = rng.normal(size=(1_000, 4))
+    y = rng.integers(0, 2, 1_000)  # nothing to learn: all gradient is noise
     model = bp.MLPClassifier((8,), batch_size="noise", max_batch_size=256, max_iter=8, tol=0, random_state=0)
     model.set_params(engine=engine).fit(X, y)
     sizes, scales = model.monitor_["batch_size"], model.monitor_["noise_scale"]

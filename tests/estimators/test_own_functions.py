@@ -36,6 +36,7 @@ def classifier(**settings: Any) -> bp.MLPClassifier:
     return bp.MLPClassifier((4,), random_state=0, max_iter=5, **settings)
 
 
+@pytest.mark.untraced
 def test_custom_activation_runs_on_numpy_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto, "WORTH_COMPILING", 0.0)
     assert classifier().fit(X, y).engine_ == "jax"
@@ -44,6 +45,7 @@ def test_custom_activation_runs_on_numpy_by_default(monkeypatch: pytest.MonkeyPa
     assert clf.predict(X).shape == (400,)
 
 
+@pytest.mark.untraced
 def test_array_api_activation_is_compiled_with_engine_jax() -> None:
     compiled, plain = (
         classifier(activation=ANYWHERE, engine=engine).fit(X, y) for engine in ("jax", "numpy")
@@ -103,6 +105,7 @@ for engine in ("jax", "auto"):
 """
 
 
+@pytest.mark.untraced
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_forked_process_raises_instead_of_deadlocking() -> None:
     run = subprocess.run(

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.filterwarnings(
 train = partial(train_table, epochs=1, hidden=2, engine="numpy")
 ROWS = 60
 WHERE = ["csv", "parquet", "frame"]
-READ = [("csv", False), ("csv", True), ("parquet", False), ("parquet", True), ("frame", False)]
+# What is read at once from Parquet is a frame.
+READ = [("csv", False), ("csv", True), ("parquet", True), ("frame", False)]
 PARTS = pytest.mark.parametrize("parts", [False, True], ids=["at once", "in parts"])
 
 

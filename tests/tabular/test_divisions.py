@@ -65,7 +65,7 @@ def whole(tmp_path_factory):
     return frame, columns, encoder.transform(frame), model, model.predict(frame, proba=True)
 
 
-@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     cuts=st.lists(st.integers(0, ROWS), max_size=4),
     group_rows=st.integers(5, ROWS),

@@ -182,7 +182,7 @@ def sources(table, folder, seed):
 
 OPTIONS = TrainOptions(target="y")
 QUIET = settings(
-    max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
+    max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
 )
 
 

@@ -64,7 +64,7 @@ DATES = {
 
 
 @pytest.mark.parametrize("spelling", NUMBERS)
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(st.lists(st.integers(-(10**9), 10**9), min_size=30, max_size=40, unique=True))
 def test_numbers_in_text_are_the_numbers(spelling, hundredths):
     numbers = [hundredths[0] / 100 + 12_345_678.5, *(x / 100 for x in hundredths)]
@@ -506,7 +506,7 @@ def test_numbers_that_mean_missing_do_in_each_spelling(case, parts):
 
 @pytest.mark.parametrize(
     ("where", "parts"),
-    [("csv", False), ("csv", True), ("parquet", False), ("parquet", True), ("frame", False)],
+    [("csv", False), ("csv", True), ("parquet", True), ("frame", False)],
 )
 def test_targets_that_are_numbers_that_mean_missing_are_skipped(where, parts, tmp_path):
     frame = pd.DataFrame({"x": range(60), "y": ["$-999.00", *(f"${n}.50" for n in range(1, 60))]})

@@ -171,13 +171,13 @@ def test_test_rows_that_cannot_be_scored_are_refused(how, tmp_path, monkeypatch)
 )
 def test_folds_score_networks_on_rows_they_never_saw(target, by):
     frame = houses().drop(columns="kind" if target == "price" else "price")
-    values = QUICK | {"target": target, "folds": 3, **by}
+    values = QUICK | {"target": target, "folds": 2, **by}
     result = train(frame, make_options(**values), Observer())
     scores = result.cross_validation
     assert scores is not None
     table = load_training_table(frame, make_options(**values))
-    folds = list(fold_rows(table, result.options, 3))
-    assert len(folds) == len(scores.folds) == 3
+    folds = list(fold_rows(table, result.options, 2))
+    assert len(folds) == len(scores.folds) == 2
     tested = np.concatenate([test for _, test in folds])
     assert len(np.unique(tested)) == len(tested)
     for (rest, test), fold in zip(folds, scores.folds, strict=True):
