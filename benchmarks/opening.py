@@ -131,7 +131,9 @@ def measure_playground(browser: Browser, folder: Path) -> None:
         page.close()
     print("The playground")
     print(f"{file.stat().st_size / 1e3:.0f} kB (wanted: under 700)")
-    print(f"first paint in {statistics.median(painted):.0f} ms, at most {max(painted):.0f} (wanted: under 300)")
+    print(
+        f"first paint in {statistics.median(painted):.0f} ms, at most {max(painted):.0f} (wanted: under 300)"
+    )
     print(f"2-8-8-2, batch 16, not drawn: {statistics.median(undrawn):,.0f} steps a second (wanted: 20,000)")
     for name, fragment in (("2-8-8-2, 300 points", "speed=fast"), ("6 x 64, 5,000 points", LARGE)):
         seen = watch(browser, f"{file.as_uri()}#{fragment}")

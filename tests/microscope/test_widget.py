@@ -11,39 +11,16 @@ import pytest
 import batchprop as bp
 from batchprop.errors import BatchpropError
 from batchprop.microscope import widget as widgets
-from batchprop.webdata import read_asset
 from tests.estimators.tables import estimator, quiet, table
-from tests.microscope.browser_pages import current_step, go_to
+from tests.microscope.browser_pages import go_to
+from tests.notebooks import open_notebook, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Frame, Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = quiet
-
-_NOTEBOOK = """
-window.told = 0;
-addEventListener("message", () => { window.told += 1; });
-window.show = async (code, state) => {
-  const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
-  const { default: widget } = await import(url);
-  const listeners = {};
-  window.model = {
-    state, saved: {},
-    get: name => state[name],
-    set: (name, value) => window.model.fromPython(name, value),
-    save_changes: () => { window.model.saved = { ...state }; },
-    on: (event, listener) => (listeners[event] ??= []).push(listener),
-    off: (event, listener) => { listeners[event] = listeners[event].filter(one => one !== listener); },
-    fromPython: (name, value) => {
-      state[name] = value;
-      listeners[`change:${name}`].forEach(listener => listener());
-    },
-  };
-  window.clear = widget.render({ model: window.model, el: document.body });
-};
-"""
 
 
 @pytest.fixture(scope="module")
@@ -52,32 +29,13 @@ def microscope() -> Any:
     return bp.microscope.look(estimator("multiclass", max_iter=2).fit(X, y), X[:6], y[:6])
 
 
-def state_of(widget: Any) -> dict[str, Any]:
-    names = ("html", "_title", "_shared", "_is_set", "selected", "step", "left_out")
-    return {name: getattr(widget, name) for name in names}
-
-
 @pytest.fixture
 def notebook(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page()
-    page.add_init_script(_NOTEBOOK)
-    page.goto("about:blank")
-    yield page
-    page.close()
-
-
-def show(notebook: Page, state: dict[str, Any]) -> Frame:
-    notebook.evaluate(
-        "([code, state]) => window.show(code, state)", [read_asset("microscope", "widget.js"), state]
-    )
-    frame = notebook.locator("iframe").element_handle().content_frame()
-    assert frame is not None
-    frame.wait_for_selector("figure")
-    return frame
+    yield from open_notebook(browser)
 
 
 def test_selection_in_the_page_reaches_the_traits(notebook: Page, microscope: Any) -> None:
-    frame = show(notebook, state_of(microscope.widget))
+    frame = show(notebook, microscope.widget, "figure")
     go_to(frame, "collapse-1")
     frame.locator('tr[data-example="2"] input').uncheck()
     frame.locator('tr[data-example="4"] th').hover()
@@ -94,7 +52,7 @@ def test_selection_in_the_page_reaches_the_traits(notebook: Page, microscope: An
 def test_traits_that_python_sets_reach_the_page(notebook: Page, microscope: Any) -> None:
     first = bp.microscope.Microscope(microscope.html).widget
     first.step = "loss"
-    frame = show(notebook, state_of(first))
+    frame = show(notebook, first, "figure")
     frame.wait_for_selector('[data-step="loss"][aria-current]')
     for name, value, there in (
         ("left_out", [1], 'tr.excluded[data-example="1"]'),
