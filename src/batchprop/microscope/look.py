@@ -27,8 +27,8 @@ class Microscope(Page):
     """A page that shows a batch; a notebook displays it.
 
     The traits of its ``widget`` are ``selected``, the example pointed at, or None; ``step``, such as
-    ``"collapse-1"``; and ``left_out``, the examples left out of the batch. Examples count from 0, in the order
-    of the page.
+    ``"collapse-1"``; and ``left_out``, the examples left out of the batch. Examples count from 0, in the
+    order of the page.
 
     Attributes:
         html: the page, one file that loads nothing else.

@@ -51,7 +51,7 @@ class Page:
 
     @cached_property
     def widget(self) -> Any:
-        """The page as a widget of Jupyter or marimo: Python and the page follow each other's changes of its traits.
+        """The page as a widget of Jupyter or marimo, whose traits Python and the page both read and set.
 
         Raises:
             BatchpropError: anywidget is not installed.
