@@ -89,7 +89,7 @@ function createAxisSelects(context: Context): HTMLElement {
     value: ({ settings }) => String(settings.axes[index] ?? ""),
     changes: (value, { settings }) => ({ axes: swapAxes(settings.axes, index, Number(value)) }),
   });
-  return h("div", { class: "axes" }, axis(0, "Horizontal axis"), axis(1, "Vertical axis"));
+  return h("div", { class: "axes" }, axis(0, "Horizontal"), axis(1, "Vertical"));
 }
 
 /** Set an axis; if the other axis has that feature, swap them. */

@@ -25,8 +25,8 @@ export interface NetworkLayout {
 const [MAX_TILE, SMALL_TILE, MIN_TILE] = [32, 14, 7];
 /** Inputs of a wide table that are drawn. */
 const MAX_DRAWN = 96;
-/** Between two layers there is room for their edges. */
-const MIN_GAP = 26;
+/** Between two layers there is room for their edges: in pixels, or on a phone in parts of the width. */
+const [MIN_GAP, MIN_GAP_PART] = [26, 0.25];
 
 export function layoutNetwork(sizes: readonly number[], width: number, height: number): NetworkLayout {
   // Smaller pictures in one column are better to follow than larger ones in two, until they are too small to see.
@@ -62,5 +62,5 @@ function layoutTiles(sizes: readonly number[], width: number, height: number, ti
     });
     return { x: start + widths[l]! / 2, width: widths[l]!, units, size: sizes[l]! };
   });
-  return { tile, layers, fits: gap >= MIN_GAP, nColumns: Math.max(...nColumns) };
+  return { tile, layers, fits: gap >= Math.min(MIN_GAP, (MIN_GAP_PART * width) / sizes.length), nColumns: Math.max(...nColumns) };
 }

@@ -15,7 +15,10 @@ import { largestOf, toIndices } from "./unit-pixels";
 import { FEATURES } from "./toy-datasets";
 import { layerShapes, nParameters } from "../engine/network";
 
-const MARGIN = { left: 44, top: 6, right: 74, bottom: 8 };
+const MARGIN = { top: 6, bottom: 8 };
+/** Room beside inputs and outputs for their names. */
+const [MIN_NAME, MAX_NAME] = [30, 110];
+const NAME_FONT_SIZE = 12;
 /** Edges that are drawn, the strongest: at most so many between two layers, and in all. */
 const [MAX_EDGES, MAX_ALL_EDGES] = [500, 700];
 /** Edges are drawn in so many strokes of one width. */
@@ -66,18 +69,18 @@ export function createNetworkPicture(context: Context): HTMLElement {
   function draw(drawing: DrawContext): void {
     const [setup, training] = [store.get("setup"), store.get("training")];
     if (!setup || !training) return;
-    const [width, height] = [drawing.width - MARGIN.left - MARGIN.right, drawing.height - MARGIN.top - MARGIN.bottom];
-    const layout = layoutNetwork(setup.data.sizes, width, height);
+    const [left, right] = [roomFor(drawing, setup.data.features), roomFor(drawing, setup.data.outputs)];
+    const layout = layoutNetwork(setup.data.sizes, drawing.width - left - right, drawing.height - MARGIN.top - MARGIN.bottom);
     for (const layer of layout.layers) {
-      layer.x += MARGIN.left;
-      for (const place of layer.units) [place.x, place.y] = [place.x + MARGIN.left, place.y + MARGIN.top];
+      layer.x += left;
+      for (const place of layer.units) [place.x, place.y] = [place.x + left, place.y + MARGIN.top];
     }
     const values = edgeValues(training, store.get("edges"));
     picture = { setup, training, layout, edges: values ? strongest(setup, layout, values) : [] };
     const signed = createColorScale([], "signed", store.get("theme"));
     if (values) drawEdges(drawing, picture, values, signed, pointed ?? focused, store.get("edges") === "weights");
     drawUnits(drawing, picture, atlas, signed, store.get("theme"), store.get("chosenUnit"), pointed ?? focused);
-    drawNames(drawing, picture);
+    drawNames(drawing, picture, left, right);
     layerBar.place(layout);
     updateText();
   }
@@ -474,9 +477,9 @@ function fillOutput(indices: Uint8Array, { surface: { P, side: fine } }: Trainin
 }
 
 /** The names of inputs and outputs, beside their pictures. */
-function drawNames({ context, palette }: DrawContext, { setup, layout }: Picture): void {
+function drawNames({ context, palette }: DrawContext, { setup, layout }: Picture, left: number, right: number): void {
   if (layout.tile < 10) return;
-  context.font = `12px ${palette.font}`;
+  context.font = `${NAME_FONT_SIZE}px ${palette.font}`;
   context.textBaseline = "middle";
   context.fillStyle = palette.text;
   const [first, last] = [layout.layers[0]!, layout.layers.at(-1)!];
@@ -484,11 +487,18 @@ function drawNames({ context, palette }: DrawContext, { setup, layout }: Picture
     // Beside several columns a name would stand for none of them.
     if (layer.width > 1.6 * layout.tile) return;
     context.textAlign = side === "left" ? "right" : "left";
-    const room = side === "left" ? MARGIN.left - 8 : MARGIN.right - 8;
+    const room = (side === "left" ? left : right) - 8;
     layer.units.forEach(({ x, y }, j) => context.fillText(shorten(context, names[j] ?? "", room), side === "left" ? x - layout.tile / 2 - 5 : x + layout.tile / 2 + 5, y));
   };
   write(first, setup.data.features, "left");
   write(last, setup.data.outputs, "right");
+}
+
+/** As much room as the longest name takes, within bounds, and less on a narrow screen. */
+function roomFor({ context, palette, width }: DrawContext, names: readonly string[]): number {
+  context.font = `${NAME_FONT_SIZE}px ${palette.font}`;
+  const longest = Math.max(0, ...names.slice(0, 100).map((name) => context.measureText(name.slice(0, 40)).width));
+  return Math.max(MIN_NAME, Math.min(MAX_NAME, width / 6, longest + 12));
 }
 
 function shorten(context: CanvasRenderingContext2D, name: string, room: number): string {
