@@ -78,11 +78,20 @@ def test_sigterm_saves_the_model_of_all(tmp_path, quick_start):
         (("--coordinator", "here:1", "--process-id", "2", "--num-processes", "2"), "--process-id 2"),
         (("--processes", "2", "--coordinator", "here:1"), "leave one of them out"),
         (("--coordinator", "here:1", "--step-timeout", "soon"), "--step-timeout soon is not allowed"),
+        (("--step-timeout", "2min"), "--step-timeout is for several processes"),
+        (("--process-id", "0"), "--coordinator is missing"),
     ],
 )
 def test_wrong_options_are_refused(tmp_path, words, message):
     table = flowers(tmp_path / "flowers.csv")
     assert message in run("train", table, "--target", "species", *words, code=2).stderr
+
+
+def test_processes_within_those_of_a_launcher_are_refused(tmp_path, monkeypatch):
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "here", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    words = ("train", flowers(tmp_path / "flowers.csv"), "--target", "species", "--processes", "2")
+    assert "--processes 2 does not go with torchrun" in run(*words, code=2).stderr
 
 
 def test_standard_input_is_refused():

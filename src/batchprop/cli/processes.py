@@ -94,8 +94,15 @@ def launch_processes(values: dict[str, Any], data: Sequence[Path]) -> int | None
     Raises:
         ParameterError: an option is not allowed, or does not go with another.
     """
-    if values["processes"] is None or _is_worker(os.environ):
+    if values["processes"] is None:
         return None
+    if (launcher := _launcher(os.environ)) is not None:
+        if launcher == "batchprop":
+            return None
+        raise ParameterError(
+            f"processes={values['processes']} does not go with {launcher}, which started this process with "
+            "others: leave it out"
+        )
     if any(str(path) == "-" for path in data):
         raise ParameterError(
             "standard input, -, is read once, and processes=N need it each: write it to a file"
@@ -128,28 +135,29 @@ def join_processes(values: dict[str, Any]) -> None:
     own = {name: values.pop(name) for name in _NAMES}
     seconds = None if own["step_timeout"] is None else _read_seconds(own["step_timeout"])
     joined = {name: own[name] for name in ("coordinator", "process_id", "num_processes")}
-    if all(value is None for value in joined.values()) and not _is_worker(os.environ):
+    if all(value is None for value in joined.values()) and _launcher(os.environ) is None:
+        if seconds is not None and own["processes"] is None:
+            raise ParameterError("`step_timeout` is for several processes: add processes=N, or leave it out")
         return
     from batchprop import distributed
     from batchprop.distributed.launcher import RESTARTS
 
     distributed.initialize(**joined, device=values["device"], step_timeout=seconds)
-    if distributed.is_active() and int(os.environ.get(RESTARTS, "0")):
-        values["resume"] = True
-    if (
-        distributed.is_active()
-        and values["checkpoint_every"] is None
-        and os.environ.get(RESTARTS) is not None
-    ):
-        # Otherwise a lost process would cost the whole training.
-        values["checkpoint_every"] = "5min"
+    restarts = os.environ.get(RESTARTS)
+    if restarts is None or not distributed.is_active():
+        return
+    values["resume"] = values["resume"] or int(restarts) > 0
+    # Otherwise a lost process would cost the whole training, where its state can be saved.
+    if values["solver"] != "lbfgs" and not values["record"]:
+        values["checkpoint_every"] = values["checkpoint_every"] or "5min"
 
 
-def _is_worker(environ: Mapping[str, str]) -> bool:
-    """Whether a launcher has started this process with others."""
+def _launcher(environ: Mapping[str, str]) -> str | None:
+    """Return the name of what started this process with others, or None."""
     from batchprop.distributed.clusters import find_cluster
 
-    return find_cluster(environ) is not None
+    cluster = find_cluster(environ)
+    return None if cluster is None else cluster.name
 
 
 def _read_processes(text: str, count_gpus: Any) -> int:

@@ -65,7 +65,7 @@ def initialize(
     if is_active():
         raise BatchpropError("distributed.initialize was called before: call it once, or shutdown() first")
     cluster = find_cluster(os.environ)
-    if (coordinator, process_id, num_processes) == (None, None, None) and cluster is None:
+    if coordinator is None and cluster is None:
         raise ParameterError(
             "`coordinator` is missing, and no launcher that started this process is known: give "
             "coordinator='HOST:PORT', process_id and num_processes, or start with torchrun, srun or mpirun"
