@@ -118,8 +118,9 @@ class LevelMeans(TransformerMixin, BaseEstimator):
         """Return the targets (n, t) to average."""
         values = np.asarray(y)
         if self.n_classes is not None and self.n_classes > _BINARY:
-            return (values[:, None] == np.arange(self.n_classes)).astype(np.float64)
-        return values[:, None].astype(np.float64)
+            values = values[:, None] == np.arange(self.n_classes)
+        targets: Floats = values.reshape(len(values), -1).astype(np.float64)
+        return targets
 
 
 class _Levels(NamedTuple):
