@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 from contextlib import chdir
@@ -14,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from docs_hooks.blocks import FENCE, ExecutedBlock, is_executable, run_document
 
 # A link to a page that the code saved, alone on its line.
-FRAME_LINK = re.compile(r"^\[(?P<title>[^\]]+)\]\((?P<file>[\w-]+\.html)(?P<line>#[\w-]+)?\)$", re.MULTILINE)
+FRAME_LINK = re.compile(r"^\[(?P<title>[^\]]+)\]\((?P<file>[\w-]+\.html)(?P<fragment>#[\w=&.,-]+)?\)$", re.MULTILINE)
 
 
 class PageOutput(NamedTuple):
@@ -78,7 +79,7 @@ def insert_frames(markdown: str, files: dict[str, bytes]) -> str:
     def insert_frame(link: re.Match[str]) -> str:
         if link["file"] not in files:
             return link[0]
-        title, file = link["title"], link["file"] + (link["line"] or "")
+        title, file = link["title"], html.escape(link["file"] + (link["fragment"] or ""))
         frame = f'<iframe src="{file}" title="{title}" loading="lazy"></iframe>'
         return (
             f'<div class="frame" markdown="0">{frame}</div>'
