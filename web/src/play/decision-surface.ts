@@ -69,10 +69,11 @@ export class SurfaceRenderer {
     const [low, high] = range;
     const ramp = Uint32Array.from({ length: 256 }, (_, n) => toRgba(low + ((high - low) * n) / 255));
     const row = new Float32Array(side);
+    const places = placePixels(width, side);
     for (let y = 0; y < height; y++) {
       blendRows(values, side, 1 - y / (height - 1), 0, row);
       for (let x = 0; x < width; x++) {
-        let t = (across(row, x / (width - 1), side) - low) / (high - low);
+        let t = (across(row, places, x) - low) / (high - low);
         if (discretize) t = (Math.floor(t * N_BANDS) + 0.5) / N_BANDS;
         pixels[y * width + x] = ramp[Math.max(0, Math.min(255, Math.round(255 * t)))]!;
       }
@@ -89,10 +90,21 @@ function blendRows(values: Float32Array, side: number, yFraction: number, offset
   for (let column = 0; column < side; column++) row[column] = (1 - dy) * values[at + column]! + dy * values[at + side + column]!;
 }
 
-function across(row: Float32Array, xFraction: number, side: number): number {
-  const x = xFraction * (side - 1);
-  const column = Math.min(side - 2, Math.floor(x));
-  return row[column]! + (x - column) * (row[column + 1]! - row[column]!);
+/** Where each pixel of a row lies in the grid: the column before it, and how far it is beyond. */
+interface Places {
+  columns: Uint16Array;
+  beyond: Float32Array;
+}
+
+function placePixels(width: number, side: number): Places {
+  const at = (x: number): number => (x * (side - 1)) / (width - 1);
+  const columns = Uint16Array.from({ length: width }, (_, x) => Math.min(side - 2, Math.floor(at(x))));
+  return { columns, beyond: Float32Array.from(columns, (column, x) => at(x) - column) };
+}
+
+function across(row: Float32Array, { columns, beyond }: Places, x: number): number {
+  const column = columns[x]!;
+  return row[column]! + beyond[x]! * (row[column + 1]! - row[column]!);
 }
 
 const rampCache = new Map<string, Uint32Array[]>();
@@ -119,12 +131,14 @@ export function classRamps(nClasses: number, theme: Theme, panel: string): Uint3
 function fillClasses(pixels: Uint32Array, { P, side }: Surface, K: number, ramps: Uint32Array[], width: number, height: number, discretize: boolean): void {
   const rows = Array.from({ length: K }, () => new Float32Array(side));
   const chance = 1 / Math.max(2, K);
+  const places = placePixels(width, side);
   for (let y = 0; y < height; y++) {
     for (let k = 0; k < K; k++) blendRows(P, side, 1 - y / (height - 1), k * side * side, rows[k]!);
     for (let x = 0; x < width; x++) {
-      let [label, best] = [0, -1];
-      for (let k = 0; k < K; k++) {
-        const p = across(rows[k]!, x / (width - 1), side);
+      let [label, best] = [0, across(rows[0]!, places, x)];
+      for (let k = 1; k < K; k++) {
+        // Of two classes the second has what the first lacks.
+        const p = K === 2 ? 1 - best : across(rows[k]!, places, x);
         if (p > best) [label, best] = [k, p];
       }
       const certainty = discretize ? 1 : Math.max(0, Math.min(1, (best - chance) / (1 - chance)));

@@ -2,7 +2,7 @@
 
 import { least, max, min } from "d3-array";
 import { scaleLinear, scaleLog } from "d3-scale";
-import { h } from "../dom";
+import { h, setText } from "../dom";
 import { formatCount, formatNumber } from "../format";
 import { formatLoss, formatScore } from "./format";
 import { type PlotArea, drawBottomAxis, drawLeftAxis, type Scale } from "./axes";
@@ -49,7 +49,8 @@ export function createLossChart(context: Context): HTMLElement {
   }
 
   const task = (): Task => store.get("setup")?.data.task ?? "classes";
-  crosshair.update = () => (readout.textContent = describeStep(history, canvas.element.clientWidth, crosshair.x, showsScore ? task() : null));
+  // The width is asked for only where it is needed: the answer lays out the page.
+  crosshair.update = () => setText(readout, crosshair.x === null ? "" : describeStep(history, canvas.element.clientWidth, crosshair.x, showsScore ? task() : null));
   store.on(["training", "setup", "theme", "logLoss"], update);
   const controls = h("div", { class: "chart-controls" }, createQuantitySwitch(context, show), scaleSwitch);
   return chartPanel("Loss", { readout, controls, legend: h("div", {}, lossLegend, scoreLegend), canvas: canvas.element, historyTable: createHistoryTable(context, "loss") });
@@ -169,8 +170,7 @@ function drawCrosshair({ context, palette }: DrawContext, area: PlotArea, x: num
   context.fillRect(Math.round(x), area.top, 1, area.bottom - area.top);
 }
 
-function describeStep(history: History, width: number, pointerX: number | null, task: Task | null): string {
-  if (pointerX === null) return "";
+function describeStep(history: History, width: number, pointerX: number, task: Task | null): string {
   const step = Math.round(createStepScale(history.steps, plotArea({ width, height: 200 })).invert(pointerX));
   if (step < 0 || step > history.steps) return "";
   const entry = least(history.validation, (one) => Math.abs(one.step - step));

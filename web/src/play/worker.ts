@@ -120,8 +120,10 @@ class Worker {
     if (this.cursor.setup !== session.setupVersion) this.post({ kind: "setup", setup: session.setup() });
     const state = session.state(this.cursor);
     this.cursor = { version: session.version, setup: session.setupVersion, run: session.run, steps: session.trainer.steps, nValidation: session.trainer.validation.length };
-    const { losses, noiseScales, batchSizes, surface, theta } = state;
-    this.post({ kind: "state", state }, [losses, noiseScales, batchSizes, surface.P, surface.units, theta].map(({ buffer }) => buffer as ArrayBuffer));
+    const { losses, noiseScales, batchSizes, surface, theta, gradient, exampleGradient } = state;
+    // Given away, not copied: all were made for this message.
+    const arrays = [losses, noiseScales, batchSizes, surface.P, surface.units, surface.shown, theta, gradient, exampleGradient];
+    this.post({ kind: "state", state }, arrays.flatMap((array) => (array ? [array.buffer as ArrayBuffer] : [])));
     // Half of the time at least is for training.
     this.nextShow = performance.now() + (performance.now() - began);
   }
