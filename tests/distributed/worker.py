@@ -173,23 +173,27 @@ def saved(rows: Rows, folder: Path, epochs: int, **_: Any) -> dict[str, Any]:
     return summary(clf.fit(rows.X, rows.y, checkpoint=bp.Checkpoints(folder, every=1), resume=True))
 
 
+def join_as_another_version(index: int, port: int) -> str:
+    """The message of two processes of several versions; before a device is asked for, they can join again."""
+    with patch.object(runtime, "__version__", f"0.0.{index}"):
+        try:
+            bp.distributed.initialize(f"127.0.0.1:{port}", index, 2)
+        except bp.errors.BatchpropError as error:
+            return str(error)
+    return "joined"
+
+
 def main(index: int, count: int, port: int, folder: Path, *checks: str) -> None:
     """Run the checks, and write their results."""
     warnings.simplefilter("ignore")  # more epochs would be better
-    refused_version = ""
-    if count == 2:
-        # Before a device is asked for, processes can be joined again.
-        with patch.object(runtime, "__version__", f"0.0.{index}"):
-            try:
-                bp.distributed.initialize(f"127.0.0.1:{port}", index, count)
-            except bp.errors.BatchpropError as error:
-                refused_version = str(error)
+    version = [join_as_another_version(index, int(check[8:])) for check in checks if check[:8] == "version-"]
     if count > 1:
         bp.distributed.initialize(f"127.0.0.1:{port}", index, count)
     rows, results = Rows(index, count), dict[str, Any]()
-    if count == 2:
-        results["version"] = refused_version
+    results["version"] = version
     for check in checks:
+        if check.startswith("version-"):
+            continue
         if check.startswith("saved-"):
             results["saved"] = saved(rows, folder / "checkpoints", int(check.partition("-")[2]))
         elif check in FITS:
