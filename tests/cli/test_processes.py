@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,7 +14,7 @@ from batchprop.tabular import train_table
 from tests.cli.commands import QUICK, SOURCES, command, environment, flowers, run
 
 # The commands of other processes have the presets of users.
-PLAIN = {"members": 1, "bins": 0, "dropout": 0, "schedule": "constant", "learning_rate": 0.01}
+PLAIN: dict[str, Any] = {"members": 1, "bins": 0, "dropout": 0, "schedule": "constant", "learning_rate": 0.01}
 WORDS = [str(word) for name, value in PLAIN.items() for word in (f"--{name.replace('_', '-')}", value)]
 PARTS = (*WORDS, *QUICK)
 
@@ -31,7 +32,7 @@ def test_two_processes_train_the_model_of_one(tmp_path, quick_start, capfd):
     printed = capfd.readouterr()
     assert printed.out.count("epoch 1/3") == 1, "process 0 alone prints"
     assert printed.err == ""
-    quick = {"hidden": (8,), "epochs": 3, "batch_size": 16, "engine": "jax"}
+    quick: dict[str, Any] = {"hidden": (8,), "epochs": 3, "batch_size": 16, "engine": "jax"}
     alone = train_table(table, target="species", **quick, **PLAIN)
     history = pd.read_csv(out / "history.csv")
     assert_allclose(history["loss"], [epoch.loss for epoch in alone.history], rtol=1e-4)
@@ -59,6 +60,7 @@ def test_sigterm_saves_the_model_of_all(tmp_path, quick_start):
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as started:  # fmt: skip
         printed = []
+        assert started.stdout is not None
         for line in started.stdout:
             printed.append(line)
             if line.startswith("epoch 1/"):

@@ -57,4 +57,4 @@ def four(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def two(folder: Path, four: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return run_workers(2, folder, *CHECKS, "saved-4")
+    return run_workers(2, folder, *CHECKS, "saved-4", f"version-{launcher.free_port()}")

@@ -48,7 +48,8 @@ class Rows:
 
 def classifier(**parameters: Any) -> bp.MLPClassifier:
     """A small network, whose program all checks share as far as they can."""
-    settings = {"batch_size": 20, "max_iter": EPOCHS, "random_state": 0, "dtype": "float64", **parameters}
+    settings: dict[str, Any] = {"batch_size": 20, "max_iter": EPOCHS, "random_state": 0, "dtype": "float64"}
+    settings |= parameters
     return bp.MLPClassifier((8,), **settings)
 
 
@@ -63,13 +64,13 @@ def fit_float32(rows: Rows, **engine: Any) -> FitInterface:
 
 
 def fit_weighted(rows: Rows, **engine: Any) -> FitInterface:
-    options = {"early_stopping": True, "class_weight": "balanced", "solver": "sgd"}
+    options: dict[str, Any] = {"early_stopping": True, "class_weight": "balanced", "solver": "sgd"}
     clf = classifier(momentum=0.5, **options, **engine)
     return clf.fit(rows.X, rows.y, rows.weights)
 
 
 def fit_validated(rows: Rows, **engine: Any) -> FitInterface:
-    options = {"max_iter": EPOCHS, "random_state": 0, "dtype": "float64", "scoring": "loss"}
+    options: dict[str, Any] = {"max_iter": EPOCHS, "random_state": 0, "dtype": "float64", "scoring": "loss"}
     reg = bp.MLPRegressor(
         hidden_layer_sizes=(8,), batch_size="full", early_stopping=True, n_iter_no_change=2, tol=10,
         **options, **engine,
@@ -172,23 +173,27 @@ def saved(rows: Rows, folder: Path, epochs: int, **_: Any) -> dict[str, Any]:
     return summary(clf.fit(rows.X, rows.y, checkpoint=bp.Checkpoints(folder, every=1), resume=True))
 
 
+def join_as_another_version(index: int, port: int) -> str:
+    """The message of two processes of several versions; before a device is asked for, they can join again."""
+    with patch.object(runtime, "__version__", f"0.0.{index}"):
+        try:
+            bp.distributed.initialize(f"127.0.0.1:{port}", index, 2)
+        except bp.errors.BatchpropError as error:
+            return str(error)
+    return "joined"
+
+
 def main(index: int, count: int, port: int, folder: Path, *checks: str) -> None:
     """Run the checks, and write their results."""
     warnings.simplefilter("ignore")  # more epochs would be better
-    refused_version = ""
-    if count == 2:
-        # Before a device is asked for, processes can be joined again.
-        with patch.object(runtime, "__version__", f"0.0.{index}"):
-            try:
-                bp.distributed.initialize(f"127.0.0.1:{port}", index, count)
-            except bp.errors.BatchpropError as error:
-                refused_version = str(error)
+    version = [join_as_another_version(index, int(check[8:])) for check in checks if check[:8] == "version-"]
     if count > 1:
         bp.distributed.initialize(f"127.0.0.1:{port}", index, count)
-    rows, results = Rows(index, count), {}
-    if count == 2:
-        results["version"] = refused_version
+    rows, results = Rows(index, count), dict[str, Any]()
+    results["version"] = version
     for check in checks:
+        if check.startswith("version-"):
+            continue
         if check.startswith("saved-"):
             results["saved"] = saved(rows, folder / "checkpoints", int(check.partition("-")[2]))
         elif check in FITS:
@@ -200,4 +205,5 @@ def main(index: int, count: int, port: int, folder: Path, *checks: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:4]), Path(sys.argv[4]), *sys.argv[5:])
+    _index, _count, _port = map(int, sys.argv[1:4])
+    main(_index, _count, _port, Path(sys.argv[4]), *sys.argv[5:])

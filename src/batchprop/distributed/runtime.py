@@ -135,7 +135,8 @@ def _connect(
             "JAX does not work in a process forked from one that has it: start processes with 'spawn'"
         )
     # JAX's own handler of SIGTERM would replace that of Python, which lets a fit end and save.
-    jax.config.update("jax_enable_preemption_service", False)
+    configure: Callable[..., None] = jax.config.update
+    configure("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
             coordinator,
