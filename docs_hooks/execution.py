@@ -15,7 +15,9 @@ from threadpoolctl import threadpool_limits
 from docs_hooks.blocks import FENCE, ExecutedBlock, is_executable, run_document
 
 # A link to a page that the code saved, alone on its line.
-FRAME_LINK = re.compile(r"^\[(?P<title>[^\]]+)\]\((?P<file>[\w-]+\.html)(?P<fragment>#[\w=&.,-]+)?\)$", re.MULTILINE)
+FRAME_LINK = re.compile(
+    r"^\[(?P<title>[^\]]+)\]\((?P<file>[\w-]+\.html)(?P<fragment>#[\w=&.,-]+)?\)$", re.MULTILINE
+)
 
 
 class PageOutput(NamedTuple):

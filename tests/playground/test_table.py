@@ -42,9 +42,10 @@ def test_numbers_are_standardised_and_names_are_made_up() -> None:
     assert (table["features"], table["outputs"]) == (["x0", "x1"], ["target"])
 
 
-def test_notebook_gets_a_frame_and_markup_in_names_stays_text() -> None:
+def test_notebook_gets_a_frame_and_markup_in_names_stays_text(monkeypatch: pytest.MonkeyPatch) -> None:
     page = playground(X, ["</script><b>", "b"] * 15, about="a < b")
-    assert page._repr_html_().startswith('<iframe title="batchprop playground"')
+    monkeypatch.setattr("batchprop.microscope.widget.find_spec", lambda _: None)
+    assert page._repr_mimebundle_()["text/html"].startswith('<iframe title="batchprop playground"')
     assert "<title>a &lt; b: batchprop playground</title>" in page.html
     assert "</script><b>" not in page.html
 

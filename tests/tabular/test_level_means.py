@@ -1,5 +1,7 @@
 """Mean targets of words: against SciPy's analysis of variance, and worth nothing on noise."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -155,7 +157,7 @@ def test_means_are_in_a_saved_model_its_importances_its_report_and_its_onnx_grap
 def test_groups_and_many_classes_have_no_means():
     table, y = shops(1500)
     grouped = table.assign(price=y, owner=np.arange(1500) // 3)
-    options = {"preset": "fast", "epochs": 1}
+    options: Any = {"preset": "fast", "epochs": 1}
     result = train_table(grouped, target="price", group="owner", **options)
     assert "means" not in result.pipeline["features"].named_transformers_
     classes = [f"c{k}" for k in np.digitize(y, np.quantile(y, np.arange(1, 12) / 12))]

@@ -21,6 +21,9 @@ Codes = npt.NDArray[np.integer[Any]]
 MAX_CLASSES = 10
 """Each column has a mean for each class: with more classes these would be most of the features."""
 
+_MAX_LEFT_OUT = 0.1
+"""If fewer rows than this share have a word without a feature of its own, features are enough."""
+
 _BINARY = 2
 _N_PARTS = 5
 
@@ -28,7 +31,7 @@ _N_PARTS = 5
 def choose_level_means(
     columns: Iterable[ColumnSchema], frame: pd.DataFrame, most: int, n_classes: int | None
 ) -> list[str]:
-    """Return the columns of words that have more levels than features of their own.
+    """Return the columns of words for which features of their own would leave out many rows.
 
     Args:
         columns: the schema of the columns.
@@ -36,14 +39,23 @@ def choose_level_means(
         most: the most features of a column.
         n_classes: the number of classes; None for a target of numbers.
 
-    >>> frame = pd.DataFrame({"plane": ["a", "b", "c", "a"]})
-    >>> choose_level_means([ColumnSchema("plane", "category", "3 values")], frame, 2, None)
-    ['plane']
+    >>> frame = pd.DataFrame(
+    ...     {"plane": ["a", "b", "c", "a"], "sky": ["blue", "blue", "blue", "grey"]}
+    ... )
+    >>> columns = [ColumnSchema(name, "category", "words") for name in frame]
+    >>> choose_level_means(columns, frame, 2, None), choose_level_means(columns, frame, 1, None)
+    (['plane'], ['plane', 'sky'])
     """
     if n_classes is not None and n_classes > MAX_CLASSES:
         return []
     names = [column.name for column in columns if column.kind == "category"]
-    return [name for name in names if frame[name].nunique() > most]
+    return [name for name in names if _left_out(frame[name], most) > _MAX_LEFT_OUT]
+
+
+def _left_out(words: pd.Series, most: int) -> float:
+    """The share of the rows whose word is not among the most frequent ones."""
+    counts = words.value_counts()
+    return float(counts.iloc[most:].sum() / max(counts.sum(), 1))
 
 
 class LevelMeans(TransformerMixin, BaseEstimator):
