@@ -72,7 +72,7 @@ def kill_everywhere(origin, work, words, again, *, streams, engine="numpy", keep
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["wrong"] == []
-    assert result["stops"] >= 5 or ALL
+    assert result["stops"] >= COUNT or ALL
     sys.stdout.write(f"{result['stops']} points: {words}\n")
 
 

@@ -145,8 +145,8 @@ def _fail_by_system(error: OSError) -> None:
 
 def _note(message: Warning | str, *_: Any) -> None:
     # Not by echo, which would write across a live bar: the bar replaces sys.stderr to write above itself.
-    note = printable(as_option_names(" ".join(str(message).split())))
-    sys.stderr.write(f"batchprop: note: {_process_name()}{note}\n")
+    note = as_option_names(" ".join(str(message).split()))
+    sys.stderr.write(f"batchprop: note: {_process_name()}{printable(note)}\n")
 
 
 def _version(wanted: bool) -> None:
