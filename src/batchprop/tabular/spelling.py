@@ -539,7 +539,7 @@ class SpellingCandidates:
             self._dates += len(words) - int(gaps.sum())
             self._zoned += pc.sum(pc.match_substring_regex(text, _ZONED_DATE)).as_py() or 0
         marks = self._mask_numbers()
-        if any(SPELLINGS[key].kind == "number" for key in self.parsed):
+        if self.parsed.keys() & {*DECIMALS.values()}:
             self._compare(text.filter(pa.array(~marks)) if marks.any() else text)
         else:
             self._all_digits = False

@@ -350,7 +350,7 @@ def _cast_to_kind(column: pd.Series, kind: str, spelling: str | None, rules: Tex
         column = to_seconds(column)
     elif kind in PLAIN and is_text(column):
         words, column = column, _read_text(column, kind, key or shown_spelling(column, kind, rules), rules)
-        if spelling is not None and kind != "boolean":
+        if spelling is not None and kind != "boolean" and key != SECONDS:
             other = has_other_unit(words, kind, unit) & column.notna().to_numpy()
             _check_valid(words, other, f"{describe_unit(kind, unit)} are")
     elif kind == "date" and spelling is not None and types.is_datetime64_any_dtype(column):
