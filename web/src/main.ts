@@ -57,6 +57,7 @@ function header(data: BatchData, store: Store): HTMLElement {
     h("h1", {}, data.title),
     ...data.description.map((sentence) => h("p", { class: "about" }, sentence)),
     h("p", { class: "how-to" }, "Step with ", h("kbd", {}, "←"), " and ", h("kbd", {}, "→"), ", play with ", h("kbd", {}, "space"), ". Point at a column to follow an example, at a cell to see how its number is computed. By keyboard: tab to a matrix, then use the arrow keys."),
+    h("p", { class: "how-to touch" }, "Tap a column to follow an example, a cell to see how its number is computed. Next takes a step."),
   );
 }
 
