@@ -5,6 +5,7 @@ from __future__ import annotations
 import pkgutil
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +18,9 @@ from docs_hooks.formulas import render_formulas
 from docs_hooks.gallery import find_pictures, render_gallery
 from docs_hooks.google import strip_after_default, to_google_style
 from docs_hooks.names import render_names
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("**/*.md")])
@@ -221,3 +225,53 @@ def test_gallery_has_a_card_for_each_picture() -> None:
     assert '<a class="card" href="tutorial/plots.html"><img src="thumbnails/curve.png" ' in gallery
     assert "<b>Plots: A curve</b><span>It falls</span>" in gallery
     assert "- [Eight digits](tutorial/digits.html), from [Plots: A curve](tutorial/plots.md)" in gallery
+
+
+_LESSONS = """
+<div class="frame"><iframe srcdoc="<p>first</p>"></iframe></div>
+<div class="lesson" data-until="step=loss left_out=7"><details></details></div>
+<div class="lesson" data-until="left_out.length=2"></div>
+<div class="frame"><iframe srcdoc="<p>second</p>"></iframe></div>
+<div class="lesson" data-until="batchSize=1 step>=200"></div>
+"""
+
+
+def test_lesson_is_done_once_the_page_before_it_is_as_it_asks(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content(_LESSONS)
+    page.add_script_tag(path=ROOT / "docs" / "scripts" / "site.js")
+    for frame, told, done in (
+        (0, {"step": "loss", "left_out": [5]}, []),
+        (0, {"step": "loss", "left_out": [7]}, [0]),
+        (1, {"address": "batchSize=1&step=199"}, [0]),
+        (0, {"address": "batchSize=1&step=200"}, [0]),
+        (1, {"address": "batchSize=1&step=1200"}, [0, 2]),
+        (0, {"step": "update-1", "left_out": [0, 1]}, [0, 1, 2]),
+    ):
+        page.frames[frame + 1].evaluate(
+            "async told => { parent.postMessage({ kind: 'batchprop', ...told }, '*'); }", told
+        )
+        page.evaluate("new Promise(done => setTimeout(done))")
+        states = page.locator(".lesson-state").all_inner_texts()
+        assert [n for n, state in enumerate(states) if state == "✓ Done"] == done
+    assert page.locator("details").get_attribute("open") is not None
+    page.close()
+
+
+def test_every_lesson_stands_below_a_live_page_and_asks_for_what_that_page_tells() -> None:
+    told = {"selected", "step", "left_out", "left_out.length", "batchSize"}
+    lessons = 0
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        for lesson in re.finditer(r'<div class="lesson" data-until="([^"]+)" markdown>', text):
+            lessons += 1
+            assert insert_frames(text[: lesson.start()], dict.fromkeys(saved_pages(text), b"")).count(
+                "<iframe"
+            )
+            assert {re.split(">?=", condition)[0] for condition in lesson[1].split()} <= told
+    assert lessons == 5
+
+
+def saved_pages(text: str) -> list[str]:
+    """The pages that the code of a document saves."""
+    return re.findall(r'\.save\("([\w-]+\.html)"\)', text)
