@@ -226,6 +226,9 @@ def test_every_source_gives_the_same_matrix_and_labels(table, seed, tmp_path):
 def test_every_source_gives_the_same_answers(table, seed, tmp_path):
     made = dict(sources(table, tmp_path, seed))
     trained = list(made)[seed % len(made)]
+    if set("$%") & set((tmp_path / "t.csv").read_text(encoding="utf-8")):
+        # A model of numbers without a unit refuses text with one; the reverse it takes as it is.
+        trained = ["CSV", "text in Parquet"][seed % 2]
     model = train_table(made[trained], target="y", epochs=1, hidden=2, engine="numpy")
     answers = {name: as_pandas(model.predict(source, proba=True)) for name, source in made.items()}
     for name, answer in answers.items():
