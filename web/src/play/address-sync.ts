@@ -33,6 +33,7 @@ export function followAddress({ store, client }: Context, usual: Partial<Setting
     const training = store.get("training");
     // A browser refuses many changes a second, and a link to where a training just runs by says little.
     if (!training || training.running || training.replayTo) return;
+    if (isOpen) pending = null;
     tell();
     const address = `#${fragment()}`;
     if (location.hash === address || (address === "#" && location.hash === "")) return;
@@ -43,24 +44,31 @@ export function followAddress({ store, client }: Context, usual: Partial<Setting
     }
   }
 
-  // In a notebook, Python sets the address.
+  // In a notebook, Python sets the address. Until the page shows what it names, it stands for the page's own.
   let pending: string | null = null;
-  let reopen: (address: string) => Promise<void> = async () => {};
+  let isOpen = false;
+  let reopen: ((address: string) => Promise<void>) | null = null;
   const tell = joinWidget(() => ({ address: pending ?? fragment() }), ({ address }) => {
-    if (address === undefined || address === fragment()) return;
+    if (address === undefined || address === (pending ?? fragment())) return;
     pending = address;
-    void reopen(address).then(() => {
-      pending = null;
-      tell();
-    });
+    isOpen = false;
+    void reopen?.(address);
   });
 
   async function open(table: Table | null, formulas: FormulaTable, address: string): Promise<void> {
     reopen = (next) => open(table, formulas, next);
-    const { opening, errors } = fromFragment(address);
+    // Python may have been faster than the page.
+    const wanted = pending ?? address;
+    const { opening, errors } = fromFragment(wanted);
     const result = await client.open(table, formulas, { ...opening, settings: { ...usual, ...opening.settings } });
     const all = [...errors, ...("error" in result ? [result.error] : [])];
     if (all.length) store.set({ commandError: `The address is not understood in full. ${all.join(" ")}` });
+    if (pending !== wanted) return;
+    isOpen = true;
+    if ("error" in result) {
+      pending = null;
+      tell();
+    }
   }
 
   store.on(["training"], write);
