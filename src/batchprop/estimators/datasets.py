@@ -171,10 +171,14 @@ class ArrayDataset:
         batches_per_chunk: int | None = None,
     ) -> EpochIterator:
         """Yield epochs over the rows, each in one chunk by default."""
-        sampler = minibatches(self.rows, batch_size, rng) if sampler is None else sampler
+        sampler = self._own_parts(minibatches(self.rows, batch_size, rng) if sampler is None else sampler)
         if batches_per_chunk is None:
             return whole_epochs(self.encoded, sampler)
         return split_epochs(self.encoded, sampler, batches_per_chunk)
+
+    def _own_parts(self, sampler: BatchSampler) -> BatchSampler:
+        """The batches as this process runs them."""
+        return sampler
 
 
 @dataclass(frozen=True)
@@ -218,19 +222,9 @@ class SharedDataset(ArrayDataset):
         checksum = checksum_arrays(self.labelled.Y, self.labelled.weights, self.rows, start=checksum)
         return {"rows": self.n_rows, "data": checksum, **_validation_checksum(self.validation)}
 
-    def chunks(
-        self,
-        batch_size: int,
-        rng: np.random.RandomState | None,
-        sampler: BatchSampler | None = None,
-        batches_per_chunk: int | None = None,
-    ) -> EpochIterator:
-        """Yield epochs over the rows of all processes, which take the same batches of them."""
-        sampler = minibatches(self.rows, batch_size, rng) if sampler is None else sampler
-        shared = (share_batches(batches, self.share) for batches in sampler)
-        if batches_per_chunk is None:
-            return whole_epochs(self.encoded, shared)
-        return split_epochs(self.encoded, shared, batches_per_chunk)
+    def _own_parts(self, sampler: BatchSampler) -> BatchSampler:
+        """The batches of all processes, of which this one runs its own rows."""
+        return (share_batches(batches, self.share) for batches in sampler)
 
 
 class RowEncoder(NamedTuple):
