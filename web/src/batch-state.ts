@@ -41,6 +41,11 @@ export class BatchState {
     return this.weights.every((weight) => Math.abs(weight * this.m - 1) < 1e-12);
   }
 
+  /** What the sheets collapse into. */
+  get collapseName(): string {
+    return this.isPlainMean ? "mean" : "weighted sum";
+  }
+
   W = (l: number): Matrix => decode(this.layer(l).W);
   b = (l: number): Matrix => decode(this.layer(l).b);
   Z = (l: number): Matrix => decode(this.snapshot.Z[l - 1]!);
@@ -74,6 +79,9 @@ export class BatchState {
     return norms.indexOf(Math.max(...norms));
   };
   cosines = (): number[] => this.memoize("cosines", () => algebra.cosines(this.gram(), this.weights));
+
+  /** Whether an example is the last one in the batch: it stays, as the mean of no gradients is undefined. */
+  isLast = (i: number): boolean => Boolean(this.included[i]) && !this.weights.some((weight, n) => weight > 0 && n !== i);
 
   /** Whether the network takes an example for another class. */
   isWrong = (i: number): boolean => !predictsNumbers(this.data) && this.snapshot.predictions[i] !== this.data.examples[i]?.label;
@@ -125,3 +133,6 @@ function createBatchState(data: BatchData, store: Store): BatchState {
   const weights = algebra.normalizedWeights(decode(data.weights).values, store.get("included"), norms, store.get("clip"));
   return new BatchState(data, snapshot, weights, store.get("included"));
 }
+
+/** Leave an example out of the batch, or take it in again. */
+export const toggleExample = (store: Store, i: number): void => store.set({ included: store.get("included").map((one, n) => (n === i ? !one : one)) });

@@ -4,7 +4,7 @@ import { cell } from "./algebra";
 import { formatLabel, prediction } from "./detail-panel";
 import { button, h } from "./dom";
 import { formatCosine, formatNumber, parseNumber } from "./format";
-import type { Context } from "./batch-state";
+import { type Context, toggleExample } from "./batch-state";
 import { createWeightControls } from "./weight-controls";
 
 type Sorting = "none" | "ascending" | "descending";
@@ -87,7 +87,7 @@ function createRow(context: Context, i: number): { element: HTMLTableRowElement;
   const { store, data } = context;
   const cells = COLUMNS.map((column) => (column.key === "row" ? h("th", { scope: "row" }) : h("td", { "data-key": column.key })));
   const box = h("input", { type: "checkbox", "aria-label": `${data.examples[i]!.row} in the batch` });
-  box.addEventListener("change", () => store.set({ included: store.get("included").map((included, n) => (n === i ? box.checked : included)) }));
+  box.addEventListener("change", () => toggleExample(store, i));
   cells.at(-1)!.append(box);
   const element = h("tr", { "data-example": i }, ...cells);
   element.addEventListener("pointerenter", () => store.set({ example: i, cell: null }));
@@ -104,8 +104,7 @@ function fillRow(context: Context, i: number, cells: readonly HTMLElement[], box
   });
   const included = context.store.get("included");
   box.checked = included[i] ?? true;
-  // The mean of no gradients is undefined: the last example stays.
-  box.disabled = box.checked && !context.batch().weights.some((weight, n) => weight > 0 && n !== i);
+  box.disabled = context.batch().isLast(i);
   element.classList.toggle("excluded", !box.checked);
 }
 

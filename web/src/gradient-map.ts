@@ -4,7 +4,7 @@ import { clipFactor, principalComponents } from "./algebra";
 import { h, svg } from "./dom";
 import { formatNumber } from "./format";
 import { createImage } from "./thumbnails";
-import type { Context } from "./batch-state";
+import { type Context, toggleExample } from "./batch-state";
 
 const SIDE = 300;
 const MARGIN = 26;
@@ -98,18 +98,17 @@ function createMarker(context: Context, { points, scale }: GradientMap, i: numbe
   const { data, store, batch } = context;
   const { row, label } = data.examples[i]!;
   const included = store.get("included");
-  const isLast = included[i] && !batch().weights.some((weight, n) => weight > 0 && n !== i);
   const classes = ["map-marker", !included[i] && "excluded", batch().isWrong(i) && "wrong"].filter(Boolean).join(" ");
   const point = points[i]!;
   const marker = h(
     "button",
-    { type: "button", class: classes, "data-example": i, "aria-pressed": included[i] ? "true" : "false", "aria-label": `${row}, ${label}, in the batch`, disabled: isLast, "data-x": point.x, "data-y": point.y },
+    { type: "button", class: classes, "data-example": i, "aria-pressed": included[i] ? "true" : "false", "aria-label": `${row}, ${label}, in the batch`, disabled: batch().isLast(i), "data-x": point.x, "data-y": point.y },
     createImage(context, i, FACE) ?? h("span", {}, label.length > 4 ? `${label.slice(0, 3)}…` : label),
   );
   const [x, y] = place(point, scale);
   Object.assign(marker.style, { left: `${(100 * x) / SIDE}%`, top: `${(100 * y) / SIDE}%` });
   marker.addEventListener("click", () => {
-    store.set({ included: included.map((one, n) => (n === i ? !one : one)) });
+    toggleExample(store, i);
     // Drawing anew took the focus with the button.
     document.querySelector<HTMLElement>(`.map-marker[data-example="${i}"]`)?.focus({ preventScroll: true });
   });

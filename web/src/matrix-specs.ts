@@ -106,7 +106,7 @@ export const specDerivatives = (s: BatchState, l: number): MatrixSpec =>
 export const specTensor = (s: BatchState, l: number): MatrixSpec =>
   createMatrixSpec(s, {
     name: `DW${l}`, title: `DW${superscript(l)}`, tex: `DW^{${l}}`, matrix: s.dW(l), rows: l, columns: l - 1, slices: s.perExampleGradients(l),
-    axes: `one slice per example; in a slice ${weightAxes(l)}`, sharedScale: [s.product(l)],
+    axes: `one slice per example; in a slice ${weightAxes(l)}`,
     explain: (j, k, i) => (i === undefined ? explain.explainDW(s, l, j, k) : explain.explainPerExampleGradient(s, l, j, k, i)),
   });
 

@@ -1,7 +1,7 @@
 /** A matrix on the page: name, shape, drawing, legend, numbers; pointer and keyboard move its cursor. */
 
 import { type Statistics, statistics } from "./algebra";
-import { type ColorScale, createColorScale, type Theme } from "./color-scale";
+import { type ColorScale, createColorScale } from "./color-scale";
 import { button, h } from "./dom";
 import type { MatrixSpec, Sources } from "./matrix-spec";
 import { formula } from "./formula";
@@ -26,14 +26,15 @@ export interface MatrixView {
 
 export function createMatrixView(spec: MatrixSpec, size: CellSize, context: Context, open: boolean): MatrixView {
   const { store } = context;
-  const scales = createScales(spec, store.get("theme"));
-  const tensor = spec.slices ? createSheets(spec, size, scales.slices, context) : null;
-  const canvas: CanvasView = tensor ?? createHeatmap(spec, size, scales.matrix, store.get("numbers"));
+  // The sheets of a tensor and their mean are on the sheets' scale.
+  const scale = createColorScale(spec.slices ?? [spec.matrix, ...spec.sharedScale], spec.scale, store.get("theme"));
+  const tensor = spec.slices ? createSheets(spec, size, scale, context) : null;
+  const canvas: CanvasView = tensor ?? createHeatmap(spec, size, scale, store.get("numbers"));
   const table = createNumbers(spec, context.data.examples, open, visibleSlice(spec, store));
   const width = spec.slices ? Infinity : spec.matrix.columns * size.width;
   const collapseControl = tensor && createCollapseControl(tensor, context);
   const { nonFinite } = rangeStatistics(spec, false);
-  const footer = h("div", { class: "figure-footer" }, legend(scales.slices, nonFinite, width), collapseControl?.element, table.element);
+  const footer = h("div", { class: "figure-footer" }, legend(scale, nonFinite, width), collapseControl?.element, table.element);
   const element = h(
     "figure",
     { class: tensor ? "figure tensor" : "figure", "data-name": spec.name, tabindex: 0, role: "group", "aria-label": ariaLabel(spec, store.get("collapsed")) },
@@ -61,29 +62,18 @@ export function createMatrixView(spec: MatrixSpec, size: CellSize, context: Cont
   };
 }
 
-interface Scales {
-  matrix: ColorScale;
-  slices: ColorScale;
-}
-
-function createScales(spec: MatrixSpec, theme: Theme): Scales {
-  const matrix = createColorScale([spec.matrix, ...spec.sharedScale], spec.scale, theme);
-  return { matrix, slices: spec.slices ? createColorScale(spec.slices, spec.scale, theme) : matrix };
-}
-
 function createSheets(spec: MatrixSpec, size: CellSize, scale: ColorScale, context: Context): TensorView {
-  const { weights, shares, isPlainMean } = context.batch();
-  return createTensorView(spec, size, scale, { head: (i) => createSheetHead(context, i), weights, shares: shares(), result: isPlainMean ? "mean" : "weighted sum" });
+  const { weights, shares, collapseName } = context.batch();
+  return createTensorView(spec, size, scale, { head: (i) => createSheetHead(context, i), weights, shares: shares(), result: collapseName });
 }
 
 /** The button that collapses the sheets into their mean. */
 function createCollapseControl(tensor: TensorView, { store, batch }: Context): { element: HTMLElement; updateCollapsed: (animate: boolean) => void } {
   const element = button("", () => store.set({ collapsed: !store.get("collapsed") }), { class: "collapse-button" });
-  const result = batch().isPlainMean ? "mean" : "weighted sum";
   function updateCollapsed(animate: boolean): void {
     const collapsed = store.get("collapsed");
     tensor.collapse(collapsed, animate);
-    element.textContent = collapsed ? "Expand the slices" : `Collapse to the ${result}`;
+    element.textContent = collapsed ? "Expand the slices" : `Collapse to the ${batch().collapseName}`;
   }
   updateCollapsed(false);
   return { element, updateCollapsed };

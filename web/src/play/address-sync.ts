@@ -7,8 +7,7 @@ import { layerShapes } from "../engine/network";
 import { getActivation } from "../engine/activations";
 import { getHead } from "../engine/heads";
 import { pythonCode } from "./python-code";
-import type { FormulaTable } from "./microscope-document";
-import type { Recording, Settings, Table } from "./protocol";
+import type { FormulaTable, Recording, Settings, Table } from "./protocol";
 import type { Context } from "./state";
 
 export interface Links {

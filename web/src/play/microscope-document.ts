@@ -1,6 +1,7 @@
 /** The last batch for the microscope: the page data that `batchprop.microscope.document` writes, computed here. */
 
-import type { BatchData, EncodedMatrix, Formulas, Snapshot } from "../batch-data";
+import type { FormulaTable } from "./protocol";
+import type { BatchData, EncodedMatrix, Snapshot } from "../batch-data";
 import { argmax } from "./trainer";
 import { backward, forward, loadBatch, makePass, type Pass } from "../engine/backprop";
 import { gram } from "../engine/gradient";
@@ -8,12 +9,6 @@ import { makeNetwork, type Network } from "../engine/network";
 import { formatCount, pluralize } from "../format";
 import type { Session } from "./session";
 import { SettingError } from "./settings";
-
-/** The formulas of activations and heads, as Python writes them into the page. */
-export interface FormulaTable {
-  activations: Record<string, Formulas & { derivativeTex: string }>;
-  heads: Record<string, Formulas & { lossTex: string; dZTex: string }>;
-}
 
 /** Examples in the microscope: more columns are indistinguishable. */
 const MAX_EXAMPLES = 64;

@@ -1,7 +1,12 @@
 /** The messages between the page and the worker that trains. */
 
-import type { BatchData } from "../batch-data";
-import type { FormulaTable } from "./microscope-document";
+import type { BatchData, Formulas } from "../batch-data";
+
+/** The formulas of activations and heads, as Python writes them into the page. */
+export interface FormulaTable {
+  activations: Record<string, Formulas & { derivativeTex: string }>;
+  heads: Record<string, Formulas & { lossTex: string; dZTex: string }>;
+}
 
 export interface Settings {
   data: string;

@@ -1,8 +1,7 @@
 /** The connection to the worker: requests with their answers, and a frame at a time. */
 
-import type { Command, FileInfo, FromWorker, Opening, Requests, Settings, Setup, Table, ToWorker, TrainingState, View } from "./protocol";
+import type { Command, FileInfo, FormulaTable, FromWorker, Opening, Requests, Settings, Setup, Table, ToWorker, TrainingState, View } from "./protocol";
 import type { BatchData } from "../batch-data";
-import type { FormulaTable } from "./microscope-document";
 
 export interface Listener {
   setup: (setup: Setup) => void;

@@ -1,7 +1,7 @@
 /** The worker: trains, answers the page between two steps, and does nothing while it is paused or nobody looks. */
 
-import { type FormulaTable, microscopeDocument } from "./microscope-document";
-import type { FromWorker, Requests, ToWorker } from "./protocol";
+import { microscopeDocument } from "./microscope-document";
+import type { FormulaTable, FromWorker, Requests, ToWorker } from "./protocol";
 import { Session } from "./session";
 import { SettingError } from "./settings";
 
