@@ -91,13 +91,13 @@ def checkpoint(data: bytes) -> None:
     if kind == SCHEMA:
         content = replace_metadata(sound, content.decode(errors="replace"))
     saved = deserialize(_write_file("checkpoint-000001.safetensors", content))
-    for look in (checkpoint_manager.read_epochs, checkpoint_manager.saved_rows_seen):
+    for look in (checkpoint_manager.read_epochs, checkpoint_manager.read_rows_seen):
         with suppress(BatchpropError):
             look(saved)
     with suppress(BatchpropError):
         checkpoint_manager.restore_rng(np.random.RandomState(0), saved)
     with suppress(BatchpropError):
-        checkpoint_manager.saved_shuffle_config(saved, 8)
+        checkpoint_manager.read_shuffle_config(saved, 8)
     checkpoint_manager.from_checkpoint(saved, sound.template)
 
 

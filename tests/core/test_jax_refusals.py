@@ -40,7 +40,7 @@ def test_process_forked_after_using_jax_is_refused(
     monkeypatch.setattr(forking, "_forked", [False])
     monkeypatch.setitem(sys.modules, "jax._src.xla_bridge", SimpleNamespace(_backends=backends))
     forking._after_fork()
-    assert forking.forked_from_jax() == refused
+    assert forking.is_forked_from_jax() == refused
     if refused:
         with pytest.raises(BatchpropError, match=r"forked from one that has it: .* 'loky' or 'threading'"):
             JaxEngine()

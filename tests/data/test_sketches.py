@@ -31,13 +31,13 @@ finite = st.floats(-1e100, 1e100)
 
 @given(values=st.lists(finite, min_size=1, max_size=60), gaps=st.integers(0, 9))
 def test_five_number_summary_equals_numpy_exactly(values, gaps):
-    ranked = fill(QuantileSketch(), np.array(values), 7).ranked()
+    ranked = fill(QuantileSketch(), np.array(values), 7).samples()
     median = np.median(values)
     assert ranked.median == median
     filled = np.array([*values, *[median] * gaps])
     five = np.percentile(filled, [0, 25, 50, 75, 100])
     five[2] = np.median(filled)
-    assert ranked.joined(median, gaps).five().tolist() == five.tolist()
+    assert ranked.insert(median, gaps).five().tolist() == five.tolist()
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, 1.0, 2.5]), st.integers(1, 5)), min_size=1, max_size=3))
@@ -64,7 +64,7 @@ def test_ranks_are_within_the_reported_error(order, size):
     values = ORDERS[order](np.random.default_rng(1).normal(size=50_000))
     sketch = fill(QuantileSketch(size), values, 999)
     assert not sketch.exact
-    ranked, every = sketch.ranked(), np.sort(values)
+    ranked, every = sketch.samples(), np.sort(values)
     assert ranked.weights.sum() == len(values)
     told = np.cumsum(ranked.weights) / len(values)
     # The rank of equal numbers is that of the last one.
@@ -90,8 +90,8 @@ def test_quantiles_do_not_depend_on_block_boundaries(places):
     whole, blocks = fill(QuantileSketch(64), values, 5000), QuantileSketch(64)
     for start, end in itertools.pairwise([0, *sorted(places), 5000]):
         blocks.add(values[start:end])
-    assert blocks.ranked().values.tolist() == whole.ranked().values.tolist()
-    assert blocks.ranked().weights.tolist() == whole.ranked().weights.tolist()
+    assert blocks.samples().values.tolist() == whole.samples().values.tolist()
+    assert blocks.samples().weights.tolist() == whole.samples().weights.tolist()
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=50), st.integers(1, 10))
@@ -122,8 +122,8 @@ letters = st.lists(st.one_of(st.none(), st.sampled_from("abcdé🙂")), max_size
 def test_few_words_are_counted_exactly(words, size):
     sketch = fill(FrequentItems(most=6), pa.array(words, pa.large_string()), size)
     true = pd.Series([word for word in words if word is not None], dtype=object).value_counts()
-    assert sketch.counted().to_dict() == true.to_dict()
-    assert list(sketch.counted().index) == sorted(true.index)
+    assert sketch.counts().to_dict() == true.to_dict()
+    assert list(sketch.counts().index) == sorted(true.index)
     assert sketch.distinct == len(true)
     assert sketch.exact
 
@@ -133,7 +133,7 @@ def test_frequent_words_are_kept_with_the_reported_error():
     words = np.array([f"w{i}" for i in rng.zipf(1.3, 400_000) % 200_000])
     sketch = fill(FrequentItems(most=1000), pa.array(words, pa.large_string()), 30_000)
     true = pd.Series(words).value_counts()
-    kept = sketch.counted()
+    kept = sketch.counts()
     assert 0 < sketch.lost <= len(words) / 1000
     assert (kept <= true[kept.index]).all()
     assert (kept + sketch.lost >= true[kept.index]).all()
@@ -147,4 +147,4 @@ def test_long_words_take_bounded_memory():
     sketch = fill(FrequentItems(most=100_000, most_bytes=1 << 20), words, 100)
     assert sketch.memory_items <= 210
     assert sketch.distinct == 2000
-    assert len(sketch.counted()) > 0
+    assert len(sketch.counts()) > 0

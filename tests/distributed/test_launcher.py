@@ -45,7 +45,7 @@ class Client:
     def key_value_dir_get(self, folder):
         return [(f"{folder}{process}", text) for process, text in self.signs.items()]
 watchdog = Watchdog(Client(), types.SimpleNamespace(index=0, count=2, waits=1), 0.1)
-with watchdog.watching():
+with watchdog.watch():
     watchdog.note()
     signal.pause()
 """

@@ -79,7 +79,7 @@ def _cast_or_refuse(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArr
         ) from error
 
 
-def simplified_type(kind: pa.DataType) -> pa.DataType:
+def simplify_type(kind: pa.DataType) -> pa.DataType:
     """Return the type that ``simplify`` gives a column of this type."""
     return simplify(pa.chunked_array([], type=kind)).type
 

@@ -57,7 +57,7 @@ class ConvertedTable:
 
 
 @contextmanager
-def closed_on_error(folder: TemporaryDirectory) -> Iterator[None]:
+def close_on_error(folder: TemporaryDirectory) -> Iterator[None]:
     """Remove a folder if the block fails."""
     try:
         yield
@@ -81,7 +81,7 @@ def copy_batches(
         DataError: a column has no name, a type that Parquet lacks, or the name of another; there are no
             rows; or the disk is full.
     """
-    with closed_on_error(folder):
+    with close_on_error(folder):
         check_width(len(schema), origin)
         names = check_names(schema.names, origin)
         types = dict(zip(names, schema.types, strict=True))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from batchprop.data.converted import closed_on_error
+from batchprop.data.converted import close_on_error
 from batchprop.data.csv import CsvTable
 from batchprop.data.parquet import ParquetFile, open_converted
 from batchprop.data.parquet_copy import ParquetCopy
@@ -24,7 +24,7 @@ def csv_to_parquet(
     Raises:
         DataError: a row cannot be used, or the disk is full; then the folder is removed.
     """
-    with closed_on_error(folder):
+    with close_on_error(folder):
         numbers = texts.read(target, lambda tables: _write(tables, folder.path), weights)
     types = {name: kind.type for name, kind in zip(texts.names, texts.kinds, strict=True)}
     return [open_converted(folder.path / f"{i}.parquet", texts.files[i].path, types) for i in numbers]

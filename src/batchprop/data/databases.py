@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchprop.data.converted import ConvertedTable, closed_on_error, copy_batches
+from batchprop.data.converted import ConvertedTable, close_on_error, copy_batches
 from batchprop.data.csv import check_names
 from batchprop.data.database_urls import check_url, hide_passwords, redact_url
 from batchprop.data.files import check_width
@@ -48,7 +48,7 @@ def convert_database(url: str, sql: str) -> ConvertedTable:
     check_url(url)
     folder = TemporaryDirectory()
     convert = _convert_sqlite if url.startswith("sqlite:") else _convert_postgresql
-    with closed_on_error(folder):
+    with close_on_error(folder):
         return convert(url, sql, folder)
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from batchprop.data.arrow import get_column, is_long_decimal, simplified_type, simplify, simplify_exactly
+from batchprop.data.arrow import get_column, is_long_decimal, simplify, simplify_exactly, simplify_type
 from batchprop.data.csv import LINE, check_names, check_same_names
 from batchprop.data.files import MAX_COLUMNS, check_width
 from batchprop.data.hive import folder_columns
@@ -103,7 +103,7 @@ def read_parquet_footer(path: Path) -> ParquetFile:
 
 def _type_in_file(kind: pa.DataType) -> pa.DataType:
     # A column without any value: another file may tell what it is.
-    return kind if pa.types.is_null(kind) else simplified_type(kind)
+    return kind if pa.types.is_null(kind) else simplify_type(kind)
 
 
 def add_folder_columns(
@@ -174,7 +174,7 @@ def open_converted(
         display_path,
         metadata,
         names,
-        {name: simplified_type(kind) for name, kind in types.items()},
+        {name: simplify_type(kind) for name, kind in types.items()},
         has_lines=numbered,
         unit=unit,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from batchprop.data.converted import ConvertedTable, closed_on_error, copy_batches
+from batchprop.data.converted import ConvertedTable, close_on_error, copy_batches
 from batchprop.data.temporary import TemporaryDirectory
 from batchprop.errors import DataError, ParameterError
 
@@ -54,7 +54,7 @@ def convert_query(sql: str, memory: int) -> ConvertedTable:
         DataError: the query fails, or gives no rows; DuckDB is missing.
     """
     folder = TemporaryDirectory()
-    with closed_on_error(folder), _connect(folder.path / "duckdb", memory) as connection:
+    with close_on_error(folder), _connect(folder.path / "duckdb", memory) as connection:
         _check_select(connection, sql)
         with _errors():
             reader = pa.RecordBatchReader.from_stream(connection.sql(sql))

@@ -79,7 +79,7 @@ class WeightedSamples(NamedTuple):
             [self.values[0], self.quantile(0.25), self.median, self.quantile(0.75), self.values[-1]]
         )
 
-    def joined(self, value: float, weight: int) -> "WeightedSamples":
+    def insert(self, value: float, weight: int) -> "WeightedSamples":
         """Return these and one more value, so many times."""
         if not weight:
             return self
@@ -105,7 +105,7 @@ class QuantileSketch:
 
     >>> sketch = QuantileSketch(size=4)
     >>> sketch.add(np.arange(101.0))
-    >>> sketch.ranked().quantile(0.5), sketch.ranked().quantile(1.0)
+    >>> sketch.samples().quantile(0.5), sketch.samples().quantile(1.0)
     (42.0, 100.0)
     """
 
@@ -167,10 +167,10 @@ class QuantileSketch:
         """How many numbers it keeps."""
         return len(self._buffer) + sum(len(run) for run in self._levels.values())
 
-    def ranked(self) -> WeightedSamples:
+    def samples(self) -> WeightedSamples:
         """Return what is kept, in order, with its weights; the least and the greatest are exact.
 
-        >>> QuantileSketch().ranked().values.tolist()
+        >>> QuantileSketch().samples().values.tolist()
         []
         """
         runs = [self._buffer[: self._filled], *self._levels.values()]
@@ -286,7 +286,7 @@ class FrequentItems:
 
     >>> words = FrequentItems(most=2)
     >>> _ = words.add(pa.array(["a", "b", "a", None], pa.large_string()))
-    >>> words.counted().to_dict(), words.distinct
+    >>> words.counts().to_dict(), words.distinct
     ({'a': 2, 'b': 1}, 2.0)
     """
 
@@ -357,7 +357,7 @@ class FrequentItems:
         n_kept: int = len(self._kept)
         return n_kept + self._waiting
 
-    def counted(self) -> "pd.Series[int]":
+    def counts(self) -> "pd.Series[int]":
         """Return the counts of the words that are kept, in the order of the words.
 
         Where none comes often all may have been forgotten: some words are there always, once at least.

@@ -70,7 +70,7 @@ def _text_suffix(start: bytes) -> str:
 
 
 @contextmanager
-def naming_standard_input(path: Path) -> Iterator[None]:
+def name_standard_input(path: Path) -> Iterator[None]:
     """Name standard input in errors, in place of its copy."""
     try:
         yield

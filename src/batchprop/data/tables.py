@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from batchprop.data.converted import ConvertedTable, closed_on_error
+from batchprop.data.converted import ConvertedTable, close_on_error
 from batchprop.data.database_urls import check_url
 from batchprop.data.databases import convert_database
 from batchprop.data.excel import convert_workbooks
@@ -15,7 +15,7 @@ from batchprop.data.files import Paths, as_paths, expand_paths, file_format, get
 from batchprop.data.json_lines import convert_json_lines
 from batchprop.data.parquet import read_parquet_footer
 from batchprop.data.queries import convert_query
-from batchprop.data.standard_input import ORIGIN, STDIN, naming_standard_input, save_standard_input
+from batchprop.data.standard_input import ORIGIN, STDIN, name_standard_input, save_standard_input
 from batchprop.data.temporary import TemporaryDirectory
 from batchprop.errors import DataError, ParameterError
 
@@ -125,9 +125,9 @@ def _open_standard_input(paths: tuple[Path, ...], sheet: str | None) -> Iterator
     if len(paths) > 1:
         raise ParameterError("- is standard input, and a table of its own: leave out the other files")
     folder = TemporaryDirectory()
-    with closed_on_error(folder):
+    with close_on_error(folder):
         path = save_standard_input(folder)
-        with naming_standard_input(path):
+        with name_standard_input(path):
             if file_format(path) == "parquet" and sheet is None:
                 table: Table = ConvertedTable(
                     [read_parquet_footer(path)._replace(display_path=ORIGIN)], folder

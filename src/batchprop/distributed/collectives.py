@@ -86,12 +86,12 @@ class ConnectedProcesses(Processes):
         padded = np.zeros((max(lengths), *rows.shape[1:]), dtype)
         padded[: len(rows)] = rows
         shape = padded.shape
-        parts = self._waiting(self.mesh.gather, padded.reshape(-1).view(np.uint8))
+        parts = self._call_collective(self.mesh.gather, padded.reshape(-1).view(np.uint8))
         return [part.view(dtype).reshape(shape)[:n] for part, n in zip(parts, lengths, strict=True)]
 
     def largest(self, numbers: Sequence[int]) -> list[int]:
         """Return the largest of each number over the processes; it takes the least time."""
-        values: list[int] = self._waiting(self.mesh.largest, np.array(numbers, np.int64)).tolist()
+        values: list[int] = self._call_collective(self.mesh.largest, np.array(numbers, np.int64)).tolist()
         return values
 
     @contextmanager
@@ -128,7 +128,7 @@ class ConnectedProcesses(Processes):
         """Explain the errors of a lost connection in the block, watch over it, and let signals wait."""
         import jax
 
-        with self._deferring(), self._watching():
+        with self._defer_signals(), self._watch():
             try:
                 yield
                 self._agree_on_signals()
@@ -188,29 +188,29 @@ class ConnectedProcesses(Processes):
         content = np.zeros(n_bytes, np.uint8)
         if self.index == process:
             content[:] = np.frombuffer(own.encode(), np.uint8)
-        return bytes(self._waiting(self.mesh.sum, content).astype(np.uint8)).decode()
+        return bytes(self._call_collective(self.mesh.sum, content).astype(np.uint8)).decode()
 
     def _broadcast_array(self, array: NDArray[Any] | None, dtype: str, shape: list[int]) -> NDArray[Any]:
         content = np.zeros(shape, dtype)
         if self.index == 0 and array is not None:
             content[...] = array
         own = content.reshape(-1).view(np.uint8) if content.size else np.zeros(0, np.uint8)
-        received = self._waiting(self.mesh.sum, own).astype(np.uint8) if content.size else own
+        received = self._call_collective(self.mesh.sum, own).astype(np.uint8) if content.size else own
         return received.view(dtype).reshape(shape)
 
     def _wait_for(self, key: str) -> str:
-        text: str = self._waiting(self._client.blocking_key_value_get, key, _PATIENCE_MS)
+        text: str = self._call_collective(self._client.blocking_key_value_get, key, _PATIENCE_MS)
         return text
 
-    def _waiting(self, function: Any, *args: Any) -> Any:
+    def _call_collective(self, function: Any, *args: Any) -> Any:
         """Call a function that waits for other processes, so that the watchdog knows."""
-        with self.mesh.waiting():
+        with self.mesh.count_wait():
             return function(*args)
 
     # ---- signals
 
     @contextmanager
-    def _deferring(self) -> Iterator[None]:
+    def _defer_signals(self) -> Iterator[None]:
         """Note signals, which end all processes after the same chunk; a second one ends this process."""
         if threading.current_thread() is not threading.main_thread() or self._handlers:
             yield
@@ -236,11 +236,11 @@ class ConnectedProcesses(Processes):
                 signal.raise_signal(number)
 
     @contextmanager
-    def _watching(self) -> Iterator[None]:
+    def _watch(self) -> Iterator[None]:
         if self._watchdog is None:
             yield
             return
-        with self._watchdog.watching():
+        with self._watchdog.watch():
             yield
 
 

@@ -115,7 +115,7 @@ def _watch(workers: list[Worker], received: list[int]) -> tuple[int, str | None]
     """Wait until all processes have ended, or one is lost."""
     deadline = math.inf
     while any(worker.process.poll() is None for worker in workers) and time.monotonic() < deadline:
-        if _failed(workers) and not received:
+        if _list_failed(workers) and not received:
             if _lost(workers) is not None:
                 break
             # All are told of an error of one, and end by themselves.
@@ -129,13 +129,13 @@ def _watch(workers: list[Worker], received: list[int]) -> tuple[int, str | None]
     return 128 - code if code < 0 else code, None
 
 
-def _failed(workers: Sequence[Worker]) -> list[Worker]:
+def _list_failed(workers: Sequence[Worker]) -> list[Worker]:
     return [worker for worker in workers if worker.process.poll()]
 
 
 def _lost(workers: Sequence[Worker]) -> str | None:
     """Say which process was killed or stuck; None if one has only failed, as it would again."""
-    codes = {worker.number: worker.process.poll() or 0 for worker in _failed(workers)}
+    codes = {worker.number: worker.process.poll() or 0 for worker in _list_failed(workers)}
     for number, code in codes.items():
         if code < 0 and -code != signal.SIGABRT:
             return f"process {number} was lost (killed by {signal.Signals(-code).name})"

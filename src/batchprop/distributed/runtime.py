@@ -14,7 +14,7 @@ import numpy as np
 from batchprop import __version__
 from batchprop.distributed.clusters import find_cluster
 from batchprop.distributed.launcher import hold_lifeline
-from batchprop.engines.forking import forked_from_jax
+from batchprop.engines.forking import is_forked_from_jax
 from batchprop.errors import BatchpropError, ParameterError
 from batchprop.processes import current, set_current
 
@@ -42,9 +42,9 @@ def initialize(
     """Join this process with others: every fit from now on is a fit of all of them.
 
     It is called once in each process, before JAX computes anything. Without arguments the processes are those
-    of the launcher that started this one: ``torchrun``, Slurm's ``srun``, Open MPI's ``mpirun``, a Kubernetes
-    Indexed Job or JobSet, a TPU pod. What the processes tell each other is not encrypted: they belong in a
-    private network.
+    of the launcher that started this one: ``torchrun``, Slurm's ``srun``, Open MPI's ``mpirun`` or a TPU pod.
+    The pods of a Kubernetes Indexed Job or JobSet do not know how many they are, so they give the arguments.
+    What the processes tell each other is not encrypted: they belong in a private network.
 
     Args:
         coordinator: HOST:PORT, at which process 0 listens; the same for all.
@@ -130,7 +130,7 @@ def _connect(
         raise BatchpropError(
             "more than one process needs JAX, which is not installed: pip install 'batchprop[jax]'"
         ) from error
-    if forked_from_jax():
+    if is_forked_from_jax():
         raise BatchpropError(
             "JAX does not work in a process forked from one that has it: start processes with 'spawn'"
         )

@@ -55,14 +55,14 @@ class Watchdog:
         self._ended = threading.Event()
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
+    def watch(self) -> Iterator[None]:
         """Watch over the block, a fit."""
         self._times, self._started = [], time.monotonic()
         self._watches += 1
         if not self._threads:
             self._threads = [
                 threading.Thread(target=target, name="batchprop-watchdog", daemon=True)
-                for target in (self._give_signs, self._watch)
+                for target in (self._give_signs, self._look_for_stuck)
             ]
             for thread in self._threads:
                 thread.start()
@@ -103,7 +103,7 @@ class Watchdog:
                 return
             self._ended.wait(_SIGN_SECONDS)
 
-    def _watch(self) -> None:
+    def _look_for_stuck(self) -> None:
         while not self._ended.wait(min(_SIGN_SECONDS, (self._timeout or _SIGN_SECONDS) / 4)):
             limit, seconds = self.limit(), time.monotonic() - self._started
             if self._watches and limit is not None and seconds > limit and self._mesh.waits:
@@ -162,16 +162,16 @@ def describe_stuck(
         return "process 0 gives no sign of life"
     silent = [p for p in range(n_processes) if before[p].get("number") == after[p].get("number")]
     if silent:
-        return _named(silent, "gives no sign of life", "give no sign of life")
+        return _name_processes(silent, "gives no sign of life", "give no sign of life")
     late = [p for p in range(n_processes) if not after[p]["waits"]]
     if not late:
         least = min(sign["chunks"] for sign in after)
         late = [p for p in range(n_processes) if after[p]["chunks"] == least]
     if len(late) == n_processes:
         return "all processes wait for each other, as the network between them is cut or slow"
-    return _named(late, "does not come to the next step", "do not come to the next step")
+    return _name_processes(late, "does not come to the next step", "do not come to the next step")
 
 
-def _named(processes: list[int], one: str, several: str) -> str:
+def _name_processes(processes: list[int], one: str, several: str) -> str:
     numbers = ", ".join(map(str, processes))
     return f"process {numbers} {one}" if len(processes) == 1 else f"processes {numbers} {several}"

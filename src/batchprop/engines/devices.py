@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from batchprop.engines.auto import PRECISIONS
-from batchprop.engines.forking import forked_from_jax
+from batchprop.engines.forking import is_forked_from_jax
 from batchprop.errors import BatchpropError, ParameterError, unknown_option_error
 
 PRODUCTS = dict(zip(PRECISIONS, ("float32", "tensorfloat32", "BF16_BF16_F32"), strict=True))
@@ -65,7 +65,7 @@ def make_key(seed: int) -> Any:
 def check_not_forked() -> None:
     """Raise a BatchpropError in a process forked from one in which JAX has worked."""
     # JAX's threads do not survive the fork: a program would wait for them forever.
-    if forked_from_jax():
+    if is_forked_from_jax():
         raise BatchpropError(
             "JAX does not work in a process forked from one that has it: in parallel loops take joblib's "
             "'loky' or 'threading', or use engine='numpy'"

@@ -9,7 +9,7 @@ import sys
 _forked = [False]
 
 
-def forked_from_jax() -> bool:
+def is_forked_from_jax() -> bool:
     """Return whether this process was forked from one in which JAX had worked."""
     return _forked[0]
 

@@ -259,7 +259,7 @@ class JaxEngine:
         """Set JAX's options for the block alone, and explain compilation errors."""
         # x64 is on for networks in float64, and for scalar arguments, which then round as in Python; the
         # user's own settings of promotion and transfers are for the user's programs.
-        waiting = nullcontext() if self._mesh is None else self._mesh.waiting()
+        waiting = nullcontext() if self._mesh is None else self._mesh.count_wait()
         with (
             waiting,
             jax.enable_x64(True),

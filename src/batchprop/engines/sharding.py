@@ -49,7 +49,7 @@ class ProcessMesh:
         return hash(self.mesh)
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
+    def count_wait(self) -> Iterator[None]:
         """Count the block as one that waits for other processes, or computes with them."""
         self.waits += 1
         try:
@@ -79,5 +79,5 @@ class ProcessMesh:
 
     def _collect(self, program: Any, own: NDArray[Any]) -> NDArray[Any]:
         # Without x64, 64 bits would become 32.
-        with self.waiting(), jax.enable_x64(True), jax.transfer_guard("allow"):
+        with self.count_wait(), jax.enable_x64(True), jax.transfer_guard("allow"):
             return np.asarray(program(self.stack(np.asarray(own)[None])))

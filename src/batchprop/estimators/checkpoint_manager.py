@@ -61,12 +61,12 @@ class FitStart(NamedTuple):
     @property
     def rows_seen(self) -> int | None:
         """How many rows earlier fits had seen when the resumed fit began."""
-        return None if self.resumed is None else saved_rows_seen(self.resumed)
+        return None if self.resumed is None else read_rows_seen(self.resumed)
 
     def shuffle_config(self, source: DataSource, row_bytes: int) -> ShuffleConfig:
         """Return how rows are shuffled: as when the fit began, for any amount of memory now."""
         if self.resumed is not None:
-            return saved_shuffle_config(self.resumed, row_bytes)
+            return read_shuffle_config(self.resumed, row_bytes)
         memory = getattr(source, "memory", DEFAULT_MEMORY)
         partition_bytes = getattr(source, "partition_bytes", 0)
         return shuffle_config(len(source.partitions), row_bytes, memory, partition_bytes)
@@ -233,7 +233,7 @@ def restore_rng(rng: np.random.RandomState, data: CheckpointData) -> None:
         rng.set_state(("MT19937", key, position, *gauss))
 
 
-def saved_rows_seen(data: CheckpointData) -> int:
+def read_rows_seen(data: CheckpointData) -> int:
     """Return how many rows earlier fits had seen."""
     with checkpoint_errors():
         return read_count(data.metadata["rows_seen"])
@@ -252,7 +252,7 @@ def warn_of_threads(data: CheckpointData, threads: int | None) -> None:
         )
 
 
-def saved_shuffle_config(data: CheckpointData, row_bytes: int) -> ShuffleConfig:
+def read_shuffle_config(data: CheckpointData, row_bytes: int) -> ShuffleConfig:
     """Return how a saved fit shuffles rows of so many bytes.
 
     Raises:
@@ -445,7 +445,7 @@ class CheckpointManager:
             f"with 1/{2**rewinds} of the learning rate"
         )
 
-    def scaled_schedule(self, schedule: Schedule) -> Schedule:
+    def scale_schedule(self, schedule: Schedule) -> Schedule:
         """Halve the rates of a schedule for each rewind of the fit."""
         factor = 0.5**self.state.rewinds
         return schedule if factor == 1 else lambda step: schedule(step) * factor

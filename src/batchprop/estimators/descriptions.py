@@ -274,7 +274,7 @@ def _constant(value: Any) -> Any:
 
 def _globals(function: FunctionType) -> Iterator[tuple[str, Any]]:
     """The global values that a function loads, those of modules of the user's own by their attributes."""
-    for name, *attributes in _loaded_names(function.__code__):
+    for name, *attributes in _iter_loaded_names(function.__code__):
         value = function.__globals__.get(name, _MISSING)
         path = name
         for attribute in attributes:
@@ -285,7 +285,7 @@ def _globals(function: FunctionType) -> Iterator[tuple[str, Any]]:
             yield path, value
 
 
-def _loaded_names(code: CodeType) -> Iterator[list[str]]:
+def _iter_loaded_names(code: CodeType) -> Iterator[list[str]]:
     """The global names in a code object, each with the attributes that are read from it at once."""
     names: list[str] = []
     for instruction in dis.get_instructions(code):
@@ -297,7 +297,7 @@ def _loaded_names(code: CodeType) -> Iterator[list[str]]:
         names = [instruction.argval] if instruction.opname in {"LOAD_GLOBAL", "LOAD_NAME"} else []
     for part in code.co_consts:
         if isinstance(part, CodeType):
-            yield from _loaded_names(part)
+            yield from _iter_loaded_names(part)
 
 
 def _content(cell: Any) -> Any:

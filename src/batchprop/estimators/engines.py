@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from batchprop.activations import ACTIVATIONS
 from batchprop.batches import MICROBATCH_SIZE
 from batchprop.engines.auto import Workload, choose_engine, jax_is_installed, worth_compiling
-from batchprop.engines.forking import forked_from_jax
+from batchprop.engines.forking import is_forked_from_jax
 from batchprop.engines.numpy import NumpyEngine
 from batchprop.engines.padding import poisson_batch_capacity
 from batchprop.errors import ParameterError, warn
@@ -72,7 +72,7 @@ def _choose(estimator: FitInterface, net: Network, work: Workload) -> str:
     # Only NumPy is sure to run a user's own activation.
     asked = estimator.engine if _is_builtin(net) or estimator.engine != "auto" else "numpy"
     chosen = choose_engine(asked, work, device=estimator.device, precision=estimator.precision)
-    if chosen == "jax" and asked == "auto" and estimator.device is None and forked_from_jax():
+    if chosen == "jax" and asked == "auto" and estimator.device is None and is_forked_from_jax():
         warn(
             "this process was forked from one that uses JAX, where JAX does not work: NumPy does the work; "
             "in parallel loops take joblib's 'loky' or 'threading'"
@@ -95,10 +95,10 @@ def _make_shared(estimator: FitInterface, entropy: list[int] | None, capacity: i
     from batchprop.engines.jax import JaxEngine
 
     estimator.engine_ = "jax"
-    return JaxEngine(seed=_seed(entropy), precision=estimator.precision, capacity=capacity, mesh=mesh)
+    return JaxEngine(seed=_derive_seed(entropy), precision=estimator.precision, capacity=capacity, mesh=mesh)
 
 
-def _seed(entropy: list[int] | None) -> int | None:
+def _derive_seed(entropy: list[int] | None) -> int | None:
     return None if entropy is None else _pack_words(np.random.SeedSequence(entropy).generate_state(4))
 
 
@@ -112,7 +112,9 @@ def _make(estimator: FitInterface, name: str, entropy: list[int] | None) -> Engi
     capacity = int(named.get(str(estimator.batch_size), estimator.batch_size))
     if estimator.privacy is not None:
         capacity = poisson_batch_capacity(capacity)
-    return JaxEngine(estimator.device, seed=_seed(entropy), precision=estimator.precision, capacity=capacity)
+    return JaxEngine(
+        estimator.device, seed=_derive_seed(entropy), precision=estimator.precision, capacity=capacity
+    )
 
 
 def _pack_words(words: NDArray[Any]) -> int:

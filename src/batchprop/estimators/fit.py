@@ -179,7 +179,7 @@ def _epochs(estimator: FitInterface, plan: FitPlan, manager: CheckpointManager) 
         sampler,
         _batches_per_chunk(plan) if manager.needs_chunks or _may_interrupt(plan) else None,
     )
-    schedule = manager.scaled_schedule(scale_for_batch_growth(estimator, plan.schedule, sampler))
+    schedule = manager.scale_schedule(scale_for_batch_growth(estimator, plan.schedule, sampler))
     epochs = run_epochs(
         plan.config, manager.state.progress, chunks, schedule, plan.engine, manager.on_progress
     )

@@ -122,11 +122,11 @@ def compute_epsilon(runs: Iterable[SamplingRun], delta: float, accountant: Accou
         2.58
     """
     delta = check_delta(delta, accountant)
-    return _merged_epsilon(_merge_runs(runs), delta, accountant)
+    return _compute_merged_epsilon(_merge_runs(runs), delta, accountant)
 
 
 @lru_cache(maxsize=128)
-def _merged_epsilon(runs: tuple[SamplingRun, ...], delta: float, accountant: Accountant) -> float:
+def _compute_merged_epsilon(runs: tuple[SamplingRun, ...], delta: float, accountant: Accountant) -> float:
     if not runs:
         return 0.0
     if any(run.noise_multiplier < MIN_NOISE or run.sampling != "poisson" for run in runs):

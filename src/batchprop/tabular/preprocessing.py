@@ -207,7 +207,7 @@ def _fit(pipeline: Pipeline, columns: tuple[ColumnSchema, ...], tallies: list[Co
     fitted = features.named_transformers_
     if "numbers" in parts:
         _set_statistics(
-            fitted["numbers"], [([t.numbers.quantiles.ranked()], t.missing) for t in parts["numbers"]]
+            fitted["numbers"], [([t.numbers.quantiles.samples()], t.missing) for t in parts["numbers"]]
         )
     if "dates" in parts:
         _set_statistics(fitted["dates"], [(t.dates.distributions(), t.missing) for t in parts["dates"]])
@@ -257,7 +257,7 @@ def _set_statistics(part: Pipeline, columns: list[tuple[list[WeightedSamples], i
     two = np.array([medians, with_gaps])
     names = getattr(imputer, "feature_names_in_", None)
     imputer.fit(two if names is None else pd.DataFrame(two, columns=names))
-    filled = [ranked.joined(ranked.median, missing) for ranked, missing in features]
+    filled = [ranked.insert(ranked.median, missing) for ranked, missing in features]
     flags = [
         WeightedSamples(_FLAGS, np.array([ranked.weights.sum(), missing]))
         for ranked, missing in features

@@ -155,7 +155,7 @@ class DateStats:
 
     def distributions(self) -> list[WeightedSamples]:
         """Return the distribution of each part; the last is days since the first date."""
-        *parts, days = [part.ranked() for part in self.parts]
+        *parts, days = [part.samples() for part in self.parts]
         return [*parts, WeightedSamples(days.values - self.first, days.weights)]
 
 
@@ -360,19 +360,19 @@ class ColumnAccumulator:
             # Between 1 and all, the number does not matter.
             return self.rows - self.missing if self.numbers.all_distinct else SOME_DISTINCT
         # Blocks of numbers or of booleans may come before blocks that hold the same among words.
-        numbers = pd.Series(np.unique(self.numbers.quantiles.ranked().values))
+        numbers = pd.Series(np.unique(self.numbers.quantiles.samples().values))
         booleans = self._booleans.counts
         words = {*cast_column(numbers, "category"), *(word for word in booleans if booleans[word])}
-        return self._text.distinct + len(words.difference(self._text.counted().index) if words else ())
+        return self._text.distinct + len(words.difference(self._text.counts().index) if words else ())
 
     def words(self) -> "pd.Series[int]":
         """Return the count of each word, missing values as their own word; the index is the words.
 
         If there are too many, only the most frequent, with slightly too small counts.
         """
-        values, weights = self.numbers.quantiles.ranked()
+        values, weights = self.numbers.quantiles.samples()
         parts = [
-            self._text.counted(),
+            self._text.counts(),
             pd.Series(weights, index=cast_column(pd.Series(values), "category")),
             pd.Series(self._booleans.counts),
         ]

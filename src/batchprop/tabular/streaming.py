@@ -278,7 +278,7 @@ def _time_cuts(
         for frame in table.iter_frames(columns=[time], rows=BLOCK_ROWS):
             sketch.add(read_times(frame[time], options.text_rules, spelling, wanted).astype(float))
             count_rows(len(frame))
-    ranked = sketch.ranked()
+    ranked = sketch.samples()
     times, places = np.unique(ranked.values, return_inverse=True)
     counts = np.bincount(places, ranked.weights)
     # Nothing is later than nan: with a file of test rows no other row tests.

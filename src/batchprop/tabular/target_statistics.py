@@ -531,7 +531,7 @@ class TargetAccumulator:
             deviation=sums.moments.deviation,
             low=low,
             high=high,
-            distribution=sums.quantiles.ranked(),
+            distribution=sums.quantiles.samples(),
             rules=self._rules,
             reading=reading,
         )
