@@ -1,11 +1,17 @@
 """Text for the terminal: what a table holds is shown, and never controls it."""
 
+import os
+import shutil
 import sys
+import textwrap
 from typing import Any
 
 import typer
 
-from batchprop.report.format import INVISIBLE
+from batchprop.format import INVISIBLE
+
+MAX_WIDTH = 120
+"""Longer lines of text are hard to read."""
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -39,6 +45,26 @@ def echo(text: str, *, err: bool = False, **style: Any) -> None:
 def echo_data(text: str) -> None:
     """Print lines of data: as they are in a pipe or a file, printable in a terminal."""
     typer.echo(printable(text, keep="\n") if is_terminal() else text, nl=False)
+
+
+def wrap(text: str, width: int, *, terminal: bool) -> str:
+    r"""Break lines between words, as a terminal would break them within; a pipe's stay whole, for programs.
+
+    In a pipe, the environment variable COLUMNS asks for it too. Words longer than a line, such as paths, stay
+    whole.
+
+    >>> wrap("Saved in m: a.csv, report.html", 20, terminal=True)
+    'Saved in m: a.csv,\n  report.html'
+    """
+    if not (terminal or "COLUMNS" in os.environ):
+        return text
+    how: dict[str, Any] = {"subsequent_indent": "  ", "break_long_words": False, "break_on_hyphens": False}
+    return "\n".join(textwrap.fill(line, width, **how) for line in text.split("\n"))
+
+
+def page_width() -> int:
+    """Return how many characters a line of text may have: as many as the terminal has, or 80; at most 120."""
+    return min(shutil.get_terminal_size().columns, MAX_WIDTH)
 
 
 def is_terminal() -> bool:

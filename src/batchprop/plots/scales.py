@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from batchprop.format import format_number
+
 MAX_MARKERS = 20
 """With more points than this, markers would merge into a line."""
 
@@ -17,5 +19,5 @@ def epoch_axis(ax: Any, epochs: int) -> None:
 def log_axis(ax: Any, label: str) -> None:
     """Make the y axis logarithmic, with plain numbers at its ticks, and say so in its label."""
     ax.set_yscale("log")
-    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_major_formatter(lambda value, _: format_number(value))
     ax.set_ylabel(f"{label} (logarithmic)")
