@@ -40,14 +40,32 @@ def format_number(value: float, digits: int = 4, *, zeros: bool = False) -> str:
         return f"{sign}∞"
     # Decimals and half up, as in the pages: Python rounds 0.5 to 0 and 1.5 to 2.
     size = Decimal(abs(float(value)))
-    power = Context(digits, ROUND_HALF_UP).plus(size).adjusted()
-    in_full = _MIN_POWER <= power <= _MAX_POWER
-    place = power - digits + 1
-    rounded = size.quantize(Decimal(1).scaleb(min(place, 0) if in_full else place), ROUND_HALF_UP)
-    text = f"{rounded if in_full else rounded.scaleb(-power):,f}"
-    if "." in text and not zeros:
-        text = text.rstrip("0").rstrip(".")
-    return f"{sign}{text}" if in_full else f"{sign}{text}·10{superscript(power)}"
+    power = _power(size, digits)
+    if not _MIN_POWER <= power <= _MAX_POWER:
+        return format_power(value, digits, zeros=zeros)
+    return f"{sign}{_format_decimal(size, max(digits - 1 - power, 0), zeros=zeros)}"
+
+
+def format_power(value: float, digits: int, *, zeros: bool = False) -> str:
+    """Write a finite number with a power of ten, where its whole part is too long.
+
+    >>> format_power(-1234567.0, 2)
+    '−1.2·10⁶'
+    """
+    size = Decimal(abs(float(value)))
+    power = _power(size, digits)
+    mantissa = _format_decimal(size.scaleb(-power), digits - 1, zeros=zeros)
+    return f"{'−' if value < 0 else ''}{mantissa}·10{superscript(power)}"
+
+
+def _power(size: Decimal, digits: int) -> int:
+    """Return the power of ten of the first digit of a rounded number."""
+    return Context(digits, ROUND_HALF_UP).plus(size).adjusted()
+
+
+def _format_decimal(size: Decimal, decimals: int, *, zeros: bool) -> str:
+    text = f"{size.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP):,f}"
+    return text.rstrip("0").rstrip(".") if "." in text and not zeros else text
 
 
 def superscript(number: int) -> str:

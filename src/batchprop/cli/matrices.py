@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from batchprop.format import format_number
+from batchprop.format import format_power
 
 Matrix = npt.NDArray[np.float64]
 
@@ -69,7 +69,7 @@ def format_matrix(M: Matrix, width: int) -> tuple[list[str], int]:
 def _format_number(value: float) -> str:
     size = abs(value)
     if size >= _LARGE or 0 < size < _SMALL:
-        return format_number(value, _DIGITS)
+        return format_power(value, _DIGITS)
     # As many decimals for all: their points stand below each other.
     return f"{value:.{_DECIMALS}f}".replace("-", "−")
 
