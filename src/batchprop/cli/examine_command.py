@@ -11,7 +11,6 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
-from sklearn.metrics import PredictionErrorDisplay
 
 from batchprop.cli.console import make_console, make_table, say, show_data, show_network
 from batchprop.cli.progress import progress
@@ -20,6 +19,7 @@ from batchprop.estimators.ensemble import make_ensemble
 from batchprop.files import create_file
 from batchprop.format import format_duration, format_target, pluralize
 from batchprop.plots import DataMapDisplay
+from batchprop.plots.evaluation import plot_predictions
 from batchprop.plots.style import set_title
 from batchprop.tabular.diagnostics import explain_label, explain_number
 from batchprop.tabular.fit import (
@@ -110,7 +110,7 @@ def examine_command(
             write(result.rows, part, safe_csv=files.safe_csv)
         if data_map is not None and picture is not None:
             with write_errors(data_map):
-                _draw_map(result.rows, table.target.task, f"{table.name}: {table.target.name}", picture)
+                _draw_map(result.rows, table.target, _map_title(table), picture)
     say(console, f"All {len(table.frame):,} rows, with their scores: {out}")
     if data_map is not None:
         say(console, f"Map: {data_map}")
@@ -164,22 +164,25 @@ def _make_estimator(task: Task, parameters: dict[str, Any], n_members: int) -> A
     return make_ensemble(make_network(task, **parameters, **EARLY_STOPPING), n_members)
 
 
-def _draw_map(examples: pd.DataFrame, task: Task, title: str, path: Path) -> None:
+def _map_title(table: TrainingTable) -> str:
+    name = table.target.name
+    if table.target.task == "classification":
+        return f"{table.name}: how the network takes each {name} that is given"
+    return f"{table.name}: {name} as given and as expected"
+
+
+def _draw_map(examples: pd.DataFrame, target: Target, title: str, path: Path) -> None:
     figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     ax = figure.subplots()
-    if task == "classification":
+    if target.task == "classification":
         DataMapDisplay.from_examples(examples, ax=ax)
     else:
-        PredictionErrorDisplay.from_predictions(
-            examples["given_label"],
-            examples["predicted_label"],
-            kind="actual_vs_predicted",
-            subsample=None,
-            ax=ax,
-            scatter_kwargs={"s": 12, "alpha": 0.6},
-        )
-        ax.set(xlabel="expected: mean of the network's predictions", ylabel="given")
+        given, expected = (examples[name].to_numpy(float) for name in ("given_label", "predicted_label"))
+        known = np.isfinite(expected)
+        plot_predictions(ax, given[known], expected[known], "actual_vs_predicted")
+        unit = f", in {target.unit}" if target.unit else ""
+        ax.set(xlabel=f"expected: mean of the network's predictions{unit}", ylabel=f"given{unit}")
     set_title(ax, title)
     with create_file(path) as file:
         figure.savefig(file, format=path.suffix.lower().removeprefix("."))

@@ -1,6 +1,7 @@
 """Text for the terminal: what a table holds is shown, and never controls it."""
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -12,6 +13,9 @@ from batchprop.format import INVISIBLE
 
 MAX_WIDTH = 120
 """Longer lines of text are hard to read."""
+
+_LOWERED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+_SPELLINGS = {"−": "-", "·": "*", "×": "x", "∞": "inf", "≤": "<=", "±": "+-", "…": "...", "→": "->", "─": "-"}
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -30,6 +34,19 @@ def printable(text: str, *, keep: str = "") -> str:
     if text.isprintable() and INVISIBLE.isdisjoint(text):
         return text
     return "".join(map(_show, text)) if not keep else "".join(c if c in keep else _show(c) for c in text)
+
+
+def spell_unencodable(error: UnicodeError) -> tuple[str, int]:
+    """Spell what an encoding lacks in ASCII, for ``codecs.register_error``: a number must not lose its sign.
+
+    >>> spell_unencodable(UnicodeEncodeError("ascii", "−0.5", 0, 1, ""))
+    ('-', 1)
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = error.object[error.start : error.end]
+    raised = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda power: f"^{power[0].translate(_LOWERED)}", letters)
+    return "".join(_SPELLINGS.get(c, c if c.isascii() else "?") for c in raised), error.end
 
 
 def _show(letter: str) -> str:

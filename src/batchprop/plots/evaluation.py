@@ -137,10 +137,18 @@ def draw_calibration(true: Array, probability: Array, label: object, bins: int) 
 
 def draw_predictions(y: Array, prediction: Array, kind: str, name: str) -> Figure:
     """Draw predicted against true numbers, or the residuals; ``kind`` is that of PredictionErrorDisplay."""
-    from sklearn.metrics import PredictionErrorDisplay
-
     figure = new_figure(4.2, 5.0)
     ax = figure.subplots()
+    plot_predictions(ax, y, prediction, kind)
+    residual = kind == "residual_vs_predicted"
+    ax.set(xlabel=f"predicted {name}", ylabel="true − predicted" if residual else f"true {name}")
+    return figure
+
+
+def plot_predictions(ax: Any, y: Array, prediction: Array, kind: str) -> None:
+    """Draw the points of PredictionErrorDisplay on axes, with the ticks and colours of all plots."""
+    from sklearn.metrics import PredictionErrorDisplay
+
     PredictionErrorDisplay(y_true=y, y_pred=prediction).plot(
         ax=ax, kind=kind,
         scatter_kwargs={"s": 14, "alpha": 0.6, "color": _BLUE, "linewidths": 0},
@@ -148,10 +156,7 @@ def draw_predictions(y: Array, prediction: Array, kind: str, name: str) -> Figur
     )  # fmt: skip
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(number_locator(np.abs([y, prediction]).max()))
-    residual = kind == "residual_vs_predicted"
-    ax.set(xlabel=f"predicted {name}", ylabel="true − predicted" if residual else f"true {name}")
     style_axes(ax)
-    return figure
 
 
 def draw_importances(columns: Iterable[str], mean: Array, std: Array, metric: str) -> Figure:
