@@ -46,12 +46,11 @@ def make_axes(size: tuple[float, float], rows: int = 1, columns: int = 1) -> Any
 
 def format_numbers(axis: Any) -> None:
     """Write the numbers of an axis as everywhere else, and none in units of an offset or a power of ten."""
-    from matplotlib.ticker import FuncFormatter, ScalarFormatter
+    from matplotlib.ticker import ScalarFormatter
 
     # Named ticks, as of classes and columns, stay.
     if isinstance(axis.get_major_formatter(), ScalarFormatter):
-        formatter = FuncFormatter(lambda value, _: format_tick(value, formatter.locs))
-        axis.set_major_formatter(formatter)
+        axis.set_major_formatter(lambda value, _: format_tick(value, axis.get_majorticklocs()))
 
 
 def format_tick(value: float, ticks: Iterable[float]) -> str:
