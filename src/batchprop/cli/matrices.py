@@ -27,7 +27,8 @@ def format_matrices(*named: tuple[str, Matrix], width: int) -> Iterator[str]:
     blocks = []
     for name, M in named:
         lines, columns = format_matrix(M, width - len(_INDENT))
-        blocks.append([f"{name} {_format_shape(M)}{_elision_note(M, columns)}", *lines])
+        heading = _heading(f"{name} {_format_shape(M)}", _elision_note(M, columns), width - len(_INDENT))
+        blocks.append([*heading, *lines])
     yield from _fill_page(blocks, width)
 
 
@@ -42,7 +43,13 @@ def _elision_note(M: Matrix, n_shown: int) -> str:
         shown.append(f"the first {MAX_ROWS} of {rows} rows")
     if columns > n_shown:
         shown.append(f"the first {n_shown} of {columns} columns")
-    return f"  (shown: {' and '.join(shown)})" if shown else ""
+    return f"(shown: {' and '.join(shown)})" if shown else ""
+
+
+def _heading(name: str, note: str, width: int) -> list[str]:
+    """Return a name and a note on one line, or on two where one is too short."""
+    line = f"{name}  {note}".rstrip()
+    return [line] if len(line) <= width else [name, note]
 
 
 def format_matrix(M: Matrix, width: int) -> tuple[list[str], int]:
@@ -83,10 +90,11 @@ def format_tensor(name: str, T: npt.NDArray[np.float64], *, width: int) -> Itera
       [ 0.000 2.000 ]  [ 1.000 3.000 ]
     """
     m = T.shape[2]
-    more = f"  (shown: the first {MAX_SLICES} of {m} slices)" if m > MAX_SLICES else ""
+    more = f"(shown: the first {MAX_SLICES} of {m} slices)" if m > MAX_SLICES else ""
     slices = [format_matrix(T[:, :, i], width - len(_INDENT)) for i in range(min(m, MAX_SLICES))]
     n_shown = min(columns for _, columns in slices)
-    yield f"  {name} {_format_shape(T)}{_elision_note(T[:, :, 0], n_shown)}{more}"
+    note = f"{_elision_note(T[:, :, 0], n_shown)}  {more}".strip()
+    yield from (_INDENT + line for line in _heading(f"{name} {_format_shape(T)}", note, width - len(_INDENT)))
     blocks = [[f"{name}[:, :, {i + 1}]", *lines] for i, (lines, _) in enumerate(slices)]
     yield from _fill_page(blocks, width)
 
