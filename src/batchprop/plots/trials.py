@@ -93,7 +93,7 @@ class TrialsDisplay:
             for height, text in axis.ticks:
                 ax.annotate(
                     text, (position, height), (3, 0), textcoords="offset points", va="center", fontsize=8,
-                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
+                    zorder=5, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.5},
                 )  # fmt: skip
         titles = [name.replace("_", " ") for name in names]
         ax.set_xticks(range(len(axes) + 1), [*titles, "loss"])
