@@ -36,6 +36,7 @@ DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("**/*.md")])
 
 # The core, lowest first: a module imports only those before it.
 CORE = [
+    "format",
     "errors",
     "arrays",
     "activations",

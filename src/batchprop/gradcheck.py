@@ -5,6 +5,7 @@ import numpy as np
 from batchprop.arrays import Array
 from batchprop.backprop import backprop
 from batchprop.errors import GradientCheckError, ParameterError
+from batchprop.format import format_number
 from batchprop.network import Network, RandomState, check_random_state
 from batchprop.params import Layer, Layers
 
@@ -70,8 +71,8 @@ def check_gradient(
     worst = float(np.max(errors))
     if not worst <= tolerance:
         raise GradientCheckError(
-            f"the gradient differs from finite differences by {worst:.3g}, more than the {tolerance:g} "
-            "allowed: check σ' of the activation and dZ of the head"
+            f"the gradient differs from finite differences by {format_number(worst, 3)}, more than "
+            f"the {format_number(tolerance)} allowed: check σ' of the activation and dZ of the head"
         )
     return worst
 

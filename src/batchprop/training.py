@@ -30,6 +30,7 @@ from batchprop.batches import (
 )
 from batchprop.clipping import clip_by_global_norm
 from batchprop.errors import DivergedError, ParameterError
+from batchprop.format import format_number
 from batchprop.network import Network
 from batchprop.objective import ExampleMetric, LossAndGradient, Objective
 from batchprop.optimizers import Optimizer
@@ -361,11 +362,11 @@ def _require_finite(result: EpochResult, rates: Sequence[float], progress: Train
         if not math.isfinite(loss):
             raise DivergedError(
                 f"the loss became {loss} in epoch {epoch}, batch {n_before + i + 1} "
-                f"(learning rate {rates[i]:g}): {remedy}"
+                f"(learning rate {format_number(rates[i])}): {remedy}"
             )
     # A loss is computed before its step, so no loss reflects the weights after the last step.
     if not result.finite:
         raise DivergedError(
             f"the weights stopped being finite in epoch {epoch}, batch {n_before + len(rates)} "
-            f"(learning rate {rates[-1]:g}): {remedy}"
+            f"(learning rate {format_number(rates[-1])}): {remedy}"
         )

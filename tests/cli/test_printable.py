@@ -16,7 +16,7 @@ from batchprop import cli
 from batchprop.cli.console import make_console
 from batchprop.cli.progress import pass_progress, progress
 from batchprop.cli.terminal import printable
-from batchprop.report.format import INVISIBLE, join_command
+from batchprop.format import INVISIBLE, join_command
 from batchprop.tabular import EpochSummary
 from tests.cli.commands import QUICK, run
 

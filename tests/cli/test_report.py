@@ -23,10 +23,13 @@ from batchprop.tabular.persistence import load_pipeline
 from batchprop.tabular.prediction_section import prediction_section
 from batchprop.tabular.target import Target
 from batchprop.tabular.training_table import load
+from batchprop.tabular.verdict import _compare
 from tests.cli.commands import FILES, QUICK, flowers, houses, names, run, write
 from tests.cli.reports import ParsedReport, report
 
 pytestmark = pytest.mark.pictures
+
+POWERS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 
 rng = np.random.default_rng(0)
 
@@ -65,8 +68,10 @@ def written(interval):
 def test_classification_scores_and_their_intervals(recorded):
     model, frame, y = held_out(recorded, "species")
     said, right = report(recorded / "species-model"), model.predict(frame) == y
+    low, high = (f"{100 * end:.3g}%" for end in by_scipy(np.mean, right))
     assert (
-        f"Accuracy {right.mean():#.4g} (95% {written(by_scipy(np.mean, right))}) on 30 test rows" in said.text
+        f"The model is right on {right.sum()} of 30 test rows, {100 * right.mean():.3g}% (95% interval "
+        f"{low} to {high}), where always answering the most frequent class is right on 33.3%." in said.text
     )
     scores = {row[0]: row[1:] for row in said.table("Scores on 30 test rows")}
     assert scores["accuracy"] == [f"{right.mean():#.4g}", written(by_scipy(np.mean, right)), "0.3333"]
@@ -74,6 +79,19 @@ def test_classification_scores_and_their_intervals(recorded):
     P /= P.sum(axis=1, keepdims=True)
     losses = -np.log(P[y[:, None] == model.classes_])
     assert scores["log loss"][:2] == [f"{log_loss(y, P):#.4g}", written(by_scipy(np.mean, losses))]
+
+
+@pytest.mark.parametrize(
+    ("gains", "link"),
+    [
+        ([0.1, 0.2], ", where the mean"),
+        ([-0.1, 0.2], "; that is not clearly better than the mean, which"),
+        ([-0.2, -0.1], "; that is worse than the mean, which"),
+        (None, ", where the mean"),
+    ],
+)
+def test_the_verdict_says_where_the_simplest_guess_does_as_well(gains, link):
+    assert _compare(gains, "the mean") == link
 
 
 def test_the_confusion_matrix(recorded):
@@ -89,7 +107,15 @@ def test_regression_scores_and_residuals(recorded):
     guess, said = model.predict(frame).astype(float), report(recorded / "petal_width-model")
     scores = {row[0]: row[1:] for row in said.table("Scores on 30 test rows")}
     assert scores["R²"][:2] == [f"{r2_score(y, guess):#.4g}", written(by_scipy(r2_score, y, guess))]
-    assert scores["mean absolute error"][0] == f"{mean_absolute_error(y, guess):#.4g}"
+    off, r2 = scores["mean absolute error"], scores["R²"][0]
+    assert off[:2] == [
+        f"{mean_absolute_error(y, guess):#.4g}",
+        written(by_scipy(mean_absolute_error, y, guess)),
+    ]
+    assert (
+        f"The model misses petal_width by {off[0]} on average on 30 test rows (95% interval {off[1]}), with "
+        f"R² {r2}, where always answering the mean misses it by {off[2]}." in said.text
+    )
     low_to_high = written(np.quantile(y - guess, [0.25, 0.75]))
     assert f"half lie between {low_to_high.replace(' to ', ' and ')}" in said.text
 
@@ -104,8 +130,10 @@ def test_importances_match_scikit_learn_on_the_pipeline(recorded, target):
         return np.log(model.predict_proba(X)[y[:, None] == model.classes_]).mean()
 
     result = inspection.permutation_importance(model, frame, y, scoring=score, n_repeats=5, random_state=0)
-    rows = {row[0]: float(row[1].replace("−", "-")) for row in report(
-        recorded / f"{target}-model").table("Rise of")[1:]}  # fmt: skip
+    rows = {
+        name: float(re.sub("·10(.*)", lambda power: f"e{power[1].translate(POWERS)}", mean).replace("−", "-"))
+        for name, mean, _ in report(recorded / f"{target}-model").table("Rise of")[1:]
+    }
     assert list(rows.values()) == sorted(rows.values(), reverse=True)
     np.testing.assert_allclose([rows[name] for name in frame], result.importances_mean, rtol=1e-3, atol=1e-6)
 

@@ -53,7 +53,7 @@ def test_negative_counts_are_refused_with_a_suggestion(folder):
 def test_a_target_too_large_to_square_is_refused_before_training(folder):
     (folder / "t.csv").write_text("a,b\n" + "".join(f"{i % 7},{x}\n" for i, x in enumerate(POWERS)))
     result = run("train", "t.csv", "--target", "b", code=1)
-    assert "the target 'b' holds 1e+299, and a number larger than 1e+30 cannot be learned" in result.stderr
+    assert "the target 'b' holds 1·10²⁹⁹, and a number larger than 1·10³⁰ cannot be learned" in result.stderr
     assert "rescale it, or take its logarithm" in result.stderr
     assert result.stdout == ""
     assert names(folder) == ["t.csv"]

@@ -19,7 +19,7 @@ def matrix(lines, start):
         numbers = re.match(r"  \[([^]]*)\]", line)
         if numbers is None:
             break
-        rows.append([float(word) for word in numbers[1].split()])
+        rows.append([float(word.replace("−", "-")) for word in numbers[1].split()])
     return np.array(rows)
 
 
@@ -42,8 +42,12 @@ def test_steps_are_in_the_order_of_the_algorithm(walked):
         assert formula.startswith(start)
 
 
-def test_lines_have_at_most_100_characters(walked):
-    assert max(map(len, walked)) <= 100
+@pytest.mark.parametrize(("columns", "width"), [("80", 80), ("120", 120), ("200", 120)])
+def test_lines_fit_the_terminal(monkeypatch, columns, width):
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = run("walk", "--rows", 150, "--hidden", 20).stdout.splitlines()
+    # The rules are as wide as the page.
+    assert max(map(len, lines)) == width
 
 
 def test_numbers_match_the_core(walked):
@@ -116,17 +120,19 @@ def test_bad_input_is_refused(words, code, message):
 
 
 def test_large_and_tiny_numbers_stay_aligned():
-    lines = format_matrix(np.array([[1e6, -1e-5], [0.5, 0.0]]))
+    lines, _ = format_matrix(np.array([[1e6, -1.2e-5], [0.5, 0.0]]), width=80)
     assert len({len(line) for line in lines}) == 1
-    assert "1.0e+06" in lines[0]
-    assert "-1.0e-05" in lines[0]
+    assert "1·10⁶" in lines[0]
+    assert "−1.2·10⁻⁵" in lines[0]
 
 
 def test_truncated_matrices_state_their_full_shape():
     assert "(shown: the first 8 of 9 rows and the first 10 of 11 columns)" in next(
-        format_matrices(("M", np.zeros((9, 11))))
+        format_matrices(("M", np.zeros((9, 11))), width=80)
     )
-    assert "the first 6 of 7 slices" in next(format_tensor("T", np.zeros((1, 1, 7))))
+    # As many columns as the page is wide.
+    assert "the first 5 of 11 columns" in next(format_matrices(("M", np.zeros((1, 11))), width=40))
+    assert "the first 6 of 7 slices" in next(format_tensor("T", np.zeros((1, 1, 7)), width=80))
 
 
 def test_absent_hidden_layers_and_rows_are_reported(folder):

@@ -44,7 +44,7 @@ def test_targets_far_from_unit_scale_are_told_with_the_remedy(solver: str) -> No
     for far, named in (
         (0.05 * y, "y has mean .* and standard deviation 0.05,"),
         (25 * y, "y has mean .* and standard deviation 25,"),
-        (y - 20, "y has mean -20 and standard deviation 1,"),
+        (y - 20, "y has mean −20 and standard deviation 1,"),
         (several, "column 1 of y has mean .* and standard deviation 100,"),
     ):
         with pytest.warns(TargetScaleWarning, match=f"{named} .*{remedy}"):

@@ -66,7 +66,7 @@ def test_a_run_without_noise_has_no_guarantee() -> None:
     assert result.epsilon == result.epsilon_if_poisson == math.inf
     assert result.summary().startswith("No epsilon is guaranteed: a run had no noise.")
     both = record(runs=[SamplingRun(0.01, 0.0, 1)], sampling="shuffled")
-    assert "epsilon = inf" in both.summary()
+    assert "epsilon = ∞" in both.summary()
 
 
 def test_before_the_first_step_nothing_is_spent() -> None:

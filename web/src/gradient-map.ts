@@ -2,7 +2,7 @@
 
 import { clipFactor, principalComponents } from "./algebra";
 import { h, svg } from "./dom";
-import { formatNumber } from "./format";
+import { formatPercent } from "./format";
 import { createImage } from "./thumbnails";
 import { type Context, toggleExample } from "./batch-state";
 
@@ -70,7 +70,7 @@ const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((su
 
 function describe({ explained, zoom }: GradientMap): string {
   const mean = zoom > 1 ? `The dark arrow is their mean, drawn ${zoom} times as long.` : "The dark arrow is their mean.";
-  return `Each arrow is an example's gradient over all layers, in the plane that holds ${formatNumber(100 * explained, 3)}% of their squared length. ${mean} Click a face to leave it out.`;
+  return `Each arrow is an example's gradient over all layers, in the plane that holds ${formatPercent(explained)} of their squared length. ${mean} Click a face to leave it out.`;
 }
 
 const place = ({ x, y }: Point, scale: number): [number, number] => [SIDE / 2 + x * scale, SIDE / 2 - y * scale];

@@ -1,5 +1,6 @@
 """The commands in one app, and every failure in one line: exit code 1 for bad data, 2 for misuse."""
 
+import codecs
 import contextlib
 import difflib
 import errno
@@ -19,7 +20,7 @@ from batchprop.cli import examine, export, look, play, predict, train, tune, wal
 from batchprop.cli.options import as_option_names
 from batchprop.cli.processes import arguments
 from batchprop.cli.signals import exit_code, handle_signals, interruption_message
-from batchprop.cli.terminal import echo, printable
+from batchprop.cli.terminal import echo, printable, spell_unencodable
 from batchprop.errors import BatchpropError, ParameterError
 from batchprop.files import cleanup_all
 from batchprop.processes import current, is_shared
@@ -85,10 +86,11 @@ class OneLine(TyperGroup):
 
 
 def _replace_unencodable() -> None:
-    """Write `?` for a character that the output's encoding lacks, instead of failing."""
+    """Spell a character that the output's encoding lacks in another way, or as `?`, instead of failing."""
+    codecs.register_error("spell", spell_unencodable)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors="spell")
 
 
 def _one_line(error: Exception) -> str:

@@ -14,10 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from batchprop.cli.options import as_option_names
-from batchprop.cli.terminal import printable
+from batchprop.cli.terminal import printable, wrap
 from batchprop.data.standard_input import STDIN
-from batchprop.report.format import format_score, join_command
+from batchprop.format import format_number, format_score, join_command
 from batchprop.tabular.cross_validation import CrossValidation
+from batchprop.tabular.metrics import label_score
 from batchprop.tabular.options import TrainOptions, to_words
 from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.schema import ColumnSchema
@@ -30,6 +31,7 @@ from batchprop.tabular.summary import (
     predict_words,
     summarize_columns,
 )
+from batchprop.tabular.target import Target
 from batchprop.tabular.training_table import TrainingTable
 
 _MAX_WARNINGS = 5
@@ -64,6 +66,13 @@ def make_console(**options: Any) -> Console:
     return _Safe(markup=False, highlight=False, emoji=False, **options)
 
 
+def say(out: Console, *lines: str, style: str | None = None) -> None:
+    """Print lines of prose, which a terminal shows broken between words."""
+    for line in lines:
+        for part in wrap(line, out.width, terminal=out.is_terminal).split("\n"):
+            out.print(part, style=style, soft_wrap=True)
+
+
 def make_table(*headings: str, right: Iterable[int] = ()) -> Table:
     """Return a table with a line below its headings; columns in `right` are of numbers."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
@@ -87,31 +96,28 @@ def show_data(out: Console, data: TrainingTable, rows: str) -> None:
         style = "yellow" if become == LEFT_OUT else None
         table.add_row(count, hold, named, become, style=style)
     out.print(table, "")
-    if data.target.reading:
-        out.print(
-            f"Note: {describe_target_reading(data.target)}.", "", sep="\n", soft_wrap=True, markup=False
-        )
-    _show_warnings(out, data.columns)
+    _show_warnings(out, data.target, data.columns)
 
 
-def _show_warnings(out: Console, columns: Sequence[ColumnSchema]) -> None:
+def _show_warnings(out: Console, target: Target, columns: Sequence[ColumnSchema]) -> None:
     """Print how text was read as numbers and dates, and which columns are probably not as intended."""
+    if target.reading:
+        say(out, f"Note: {describe_target_reading(target)}.")
     read = [column for column in columns if column.reading and column.kind != LEFT_OUT]
     for column in read[:_MAX_WARNINGS]:
-        out.print(f"Note: {describe_reading(column)}.", soft_wrap=True, markup=False)
+        say(out, f"Note: {describe_reading(column)}.")
     if len(read) > _MAX_WARNINGS:
-        out.print(f"{len(read) - _MAX_WARNINGS:,} more columns are read from text.", soft_wrap=True)
+        say(out, f"{len(read) - _MAX_WARNINGS:,} more columns are read from text.")
     odd = [column for column in columns if column.warning]
     for column in odd[:_MAX_WARNINGS]:
-        out.print(
+        say(
+            out,
             f"Note: {column.name} is taken for text, as {column.warning}: correct that, or leave it empty.",
             style="yellow",
-            soft_wrap=True,
-            markup=False,
         )
     if len(odd) > _MAX_WARNINGS:
-        out.print(f"{len(odd) - _MAX_WARNINGS:,} more columns are alike.", style="yellow", soft_wrap=True)
-    if odd or read:
+        say(out, f"{len(odd) - _MAX_WARNINGS:,} more columns are alike.", style="yellow")
+    if odd or read or target.reading:
         out.print("")
 
 
@@ -124,7 +130,7 @@ def show_network(out: Console, sizes: Sequence[int], options: TrainOptions) -> N
         table.add_row(str(number), f"({n_out}, {n_in})", f"({n_out},)", activation, f"{counts[number - 1]:,}")
     networks = "Network" if options.n_members == 1 else f"{options.n_members} networks"
     out.print(f"{networks} {'-'.join(map(str, sizes))}, {sum(counts):,} parameters", table, sep="\n")
-    out.print("", f"Training {_describe_training(options)}", "", sep="\n")
+    say(out, "", f"Training {_describe_training(options)}", "")
 
 
 def _describe_training(options: TrainOptions) -> str:
@@ -133,18 +139,18 @@ def _describe_training(options: TrainOptions) -> str:
     size = options.batch_size
     parts = [
         options.solver,
-        f"learning rate {options.learning_rate:g} ({options.schedule})",
+        f"learning rate {format_number(options.learning_rate, 6)} ({options.schedule})",
         f"batches of {size}" if isinstance(size, int) else f"{size} batches",
         f"at most {options.epochs:,} epochs",
     ]
     if options.max_grad_norm:
-        parts.append(f"gradients clipped to norm {options.max_grad_norm:g}")
+        parts.append(f"gradients clipped to norm {format_number(options.max_grad_norm, 6)}")
     if options.dropout:
-        parts.append(f"dropout {options.dropout:g}")
+        parts.append(f"dropout {format_number(options.dropout, 6)}")
     if options.label_smoothing:
-        parts.append(f"label smoothing {options.label_smoothing:g}")
+        parts.append(f"label smoothing {format_number(options.label_smoothing, 6)}")
     if options.time_limit:
-        parts.append(f"at most {options.time_limit:g} seconds")
+        parts.append(f"at most {format_number(options.time_limit, 6)} seconds")
     if options.precision:
         parts.append(f"matrix products in {options.precision}")
     return ", ".join(parts)
@@ -152,32 +158,35 @@ def _describe_training(options: TrainOptions) -> str:
 
 def show_end(out: Console, result: TrainingResult) -> None:
     """Print why training ended, its engine, and which weights were kept."""
-    out.print("", *map(as_option_names, end_reason(result)), "", sep="\n", soft_wrap=True)
+    say(out, "", *map(as_option_names, end_reason(result)), "")
 
 
 def show_scores(out: Console, result: TrainingResult) -> None:
     """Print the scores on the test rows beside those of the simplest guess."""
     networks = "network" if len(result.members) == 1 else f"{len(result.members)} networks"
     table = make_table("on the test rows", networks, result.baseline_name, right=[1, 2])
+    unit = result.table.target.unit
     for name, value in result.evaluation.scores.items():
         other = result.evaluation.baseline.get(name)
-        table.add_row(name, format_score(value), "" if other is None else format_score(other))
+        table.add_row(
+            label_score(name, unit), format_score(value), "" if other is None else format_score(other)
+        )
     out.print(table, "")
     if (note := result.one_class_note) is not None:
-        out.print(f"Note: {as_option_names(note)}.", "", sep="\n", style="yellow", soft_wrap=True)
+        say(out, f"Note: {as_option_names(note)}.", "", style="yellow")
     if result.unseen_notes:
         for note in result.unseen_notes:
-            out.print(f"Note: {note}.", style="yellow", soft_wrap=True)
+            say(out, f"Note: {note}.", style="yellow")
         out.print("")
     if result.cross_validation is not None:
-        show_folds(out, result.cross_validation)
+        show_folds(out, result.cross_validation, unit)
 
 
-def show_folds(out: Console, scores: CrossValidation) -> None:
+def show_folds(out: Console, scores: CrossValidation, unit: str) -> None:
     """Print the mean of each score over the folds, and its standard deviation."""
     table = make_table(f"on {len(scores.folds)} folds", "mean", "± deviation", right=[1, 2])
     for name, mean in scores.mean.items():
-        table.add_row(name, format_score(mean), format_score(scores.std[name]))
+        table.add_row(label_score(name, unit), format_score(mean), format_score(scores.std[name]))
     out.print(table, "")
 
 
@@ -190,7 +199,7 @@ def status(out: Console, what: str, *, long: bool) -> Iterator[None]:
         return
     # Without a terminal, a short wait needs no line.
     if long:
-        out.print(f"{what} ...", soft_wrap=True)
+        say(out, f"{what} ...")
     yield
 
 
@@ -198,7 +207,7 @@ def show_saved(out: Console, result: TrainingResult, folder: Path, files: Sequen
     """Print the model's folder, and the next command."""
     cut = " as far as it was trained" if result.interrupted else ""
     tables = result.files or ()
-    out.print(f"Saved{cut} in {folder}: {', '.join(files)}", soft_wrap=True)
+    say(out, f"Saved{cut} in {folder}: {', '.join(files)}")
     if result.interrupted and result.options.checkpoint_every is not None:
         options = to_words(replace(result.options, resume=True))
         again = ["batchprop", "train", *map(str, tables), *options, "--out", str(folder)]

@@ -11,16 +11,16 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
-from sklearn.metrics import PredictionErrorDisplay
 
-from batchprop.cli.console import make_console, make_table, show_data, show_network
+from batchprop.cli.console import make_console, make_table, say, show_data, show_network
 from batchprop.cli.progress import progress
 from batchprop.cli.signals import exit_code
 from batchprop.estimators.ensemble import make_ensemble
 from batchprop.files import create_file
+from batchprop.format import format_duration, format_target, pluralize
 from batchprop.plots import DataMapDisplay
+from batchprop.plots.evaluation import plot_predictions
 from batchprop.plots.style import set_title
-from batchprop.report.format import count_epochs, format_duration, format_target
 from batchprop.tabular.diagnostics import explain_label, explain_number
 from batchprop.tabular.fit import (
     EARLY_STOPPING,
@@ -33,7 +33,7 @@ from batchprop.tabular.history import History, HistoryCallback
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.persistence import atomic_file, write_errors
 from batchprop.tabular.predictions import write
-from batchprop.tabular.target import Task
+from batchprop.tabular.target import Target, Task
 from batchprop.tabular.training_table import TrainingTable, load
 from batchprop.tabular.transformers import TargetScaler, make_preprocessor
 
@@ -105,15 +105,15 @@ def examine_command(
         show_data(console, table, f"{len(table.frame):,} to examine")
         result = examine(console, table, options, n_members)
         _show_end(console, result)
-        _show_rows(console, result.rows, table.target.task, top)
+        _show_rows(console, result.rows, table.target, top)
         with write_errors(out):
             write(result.rows, part, safe_csv=files.safe_csv)
         if data_map is not None and picture is not None:
             with write_errors(data_map):
-                _draw_map(result.rows, table.target.task, f"{table.name}: {table.target.name}", picture)
-    console.print(f"All {len(table.frame):,} rows, with their scores: {out}", soft_wrap=True)
+                _draw_map(result.rows, table.target, _map_title(table), picture)
+    say(console, f"All {len(table.frame):,} rows, with their scores: {out}")
     if data_map is not None:
-        console.print(f"Map: {data_map}", soft_wrap=True)
+        say(console, f"Map: {data_map}")
     return exit_code() if result.network.interrupted_ else 0
 
 
@@ -164,22 +164,25 @@ def _make_estimator(task: Task, parameters: dict[str, Any], n_members: int) -> A
     return make_ensemble(make_network(task, **parameters, **EARLY_STOPPING), n_members)
 
 
-def _draw_map(examples: pd.DataFrame, task: Task, title: str, path: Path) -> None:
+def _map_title(table: TrainingTable) -> str:
+    name = table.target.name
+    if table.target.task == "classification":
+        return f"{table.name}: how the network takes each {name} that is given"
+    return f"{table.name}: {name} as given and as expected"
+
+
+def _draw_map(examples: pd.DataFrame, target: Target, title: str, path: Path) -> None:
     figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     ax = figure.subplots()
-    if task == "classification":
+    if target.task == "classification":
         DataMapDisplay.from_examples(examples, ax=ax)
     else:
-        PredictionErrorDisplay.from_predictions(
-            examples["given_label"],
-            examples["predicted_label"],
-            kind="actual_vs_predicted",
-            subsample=None,
-            ax=ax,
-            scatter_kwargs={"s": 12, "alpha": 0.6},
-        )
-        ax.set(xlabel="expected: mean of the network's predictions", ylabel="given")
+        given, expected = (examples[name].to_numpy(float) for name in ("given_label", "predicted_label"))
+        known = np.isfinite(expected)
+        plot_predictions(ax, given[known], expected[known], "actual_vs_predicted")
+        unit = f", in {target.unit}" if target.unit else ""
+        ax.set(xlabel=f"expected: mean of the network's predictions{unit}", ylabel=f"given{unit}")
     set_title(ax, title)
     with create_file(path) as file:
         figure.savefig(file, format=path.suffix.lower().removeprefix("."))
@@ -191,33 +194,35 @@ def _show_end(out: Console, result: ExamineResult) -> None:
     engine = {"numpy": "NumPy", "jax": "JAX"}[result.network.engine_]
     cut = "Interrupted" if result.network.interrupted_ else "Learned"
     members = len(getattr(result.network, "members_", ()))
-    out.print(
+    say(
+        out,
         "",
-        f"{cut} after {count_epochs(len(result.history))}"
+        f"{cut} after {pluralize(len(result.history), 'epoch')}"
         f"{f' of {members} networks' if members else ''}, {seconds} with {engine}.",
         "",
-        sep="\n",
-        soft_wrap=True,
     )
 
 
-def _show_rows(out: Console, examples: pd.DataFrame, task: Task, top: int) -> None:
+def _show_rows(out: Console, examples: pd.DataFrame, target: Target, top: int) -> None:
     """Print the most suspicious rows."""
     locator = examples.columns[0]
+    task = target.task
     predicted = "predicted" if task == "classification" else "expected"
     if task == "classification":
         predicted_rows = examples["predicted_label"].notna()
         other = int((examples["given_label"] != examples["predicted_label"])[predicted_rows].sum())
-        out.print(
+        say(
+            out,
             f"{other:,} of {len(examples):,} rows are predicted to have another label than the one given.",
             "The probability is that of the given label, "
             + ("averaged over the epochs." if "variability" in examples else "by networks without the row."),
             "",
-            sep="\n",
         )
     if not top:
         return
-    table = make_table("", locator, "given", predicted, "why", right=[0, 1])
+    unit = f", in {target.unit}" if target.unit else ""
+    right = [0, 1] if task == "classification" else [0, 1, 2, 3]
+    table = make_table("", locator, f"given{unit}", f"{predicted}{unit}", "why", right=right)
     spread = 0.0 if task == "classification" else float(np.ptp(examples["given_label"]))
     written = str if task == "classification" else partial(format_target, spread=spread)
     most = examples.head(top)

@@ -10,10 +10,11 @@ import pandas as pd
 from rich.console import Console
 from sklearn.pipeline import Pipeline
 
-from batchprop.cli.console import make_console, show_data, show_network
+from batchprop.cli.console import make_console, say, show_data, show_network
 from batchprop.cli.progress import progress
 from batchprop.cli.signals import exit_code
 from batchprop.errors import ParameterError
+from batchprop.format import format_number
 from batchprop.microscope import look
 from batchprop.microscope.page import is_page
 from batchprop.tabular.fit import (
@@ -121,9 +122,9 @@ def look_command(
         )
         with write_errors(out):
             page.save(part)
-    console.print(f"Microscope: {out} ({out.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)
+    say(console, f"Microscope: {out} ({format_number(out.stat().st_size / 1e6, 2)} MB)")
     if open_page and not webbrowser.open(out.resolve().as_uri()):
-        console.print("There is no browser to open it with: open that file in one.", soft_wrap=True)
+        say(console, "There is no browser to open it with: open that file in one.")
     return exit_code() if model is None and shown.network.interrupted_ else 0
 
 

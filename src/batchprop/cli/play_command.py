@@ -9,6 +9,7 @@ import numpy as np
 from batchprop.cli.terminal import echo
 from batchprop.errors import DataError, ParameterError, WriteError
 from batchprop.files import check_file, exists, make_folder
+from batchprop.format import format_number
 from batchprop.playground.page import is_page, make_page
 from batchprop.playground.table import Table, encode_target, fit_table
 
@@ -68,7 +69,7 @@ def play_command(
         make_page(table, settings).save(out)
     except OSError as error:
         raise WriteError(f"{out} cannot be written: {error.strerror}; name another with `out`") from error
-    echo(f"Playground: {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    echo(f"Playground: {out} ({format_number(out.stat().st_size / 1e6, 2)} MB)")
     if open_page and not webbrowser.open(out.resolve().as_uri()):
         echo("There is no browser to open it with: open that file in one.")
 

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn
 from rich.text import Text
 
-from batchprop.cli.console import show_data, show_network
-from batchprop.report.format import format_duration
-from batchprop.tabular.history import History, count_done, seconds_left
+from batchprop.cli.console import say, show_data, show_network
+from batchprop.format import format_count, format_duration, format_number, format_percent
+from batchprop.tabular.history import EpochSummary, History, count_done, seconds_left
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.training_table import TrainingTable
@@ -22,6 +22,7 @@ PATIENCE = 2.0
 """Seconds after which a pass gets a bar."""
 
 _QUIET_SECONDS = 10.0
+_WIDE = 100  # columns that have room for the speed beside the numbers of networks and epochs
 
 
 class ProgressDisplay(Protocol):
@@ -51,7 +52,7 @@ class ConsoleObserver(Observer):
 
     def on_note(self, text: str) -> None:
         """Print a note."""
-        self.console.print(text, soft_wrap=True)
+        say(self.console, text)
 
     def on_table(self, table: TrainingTable, rows: str) -> None:
         """Print a description of the table."""
@@ -140,7 +141,7 @@ def pass_progress(console: Console, what: str, rows: int | None) -> Iterator[Cal
         A function to call with the number of rows just read.
     """
     if not console.is_terminal:
-        console.print(f"{what} ...", soft_wrap=True)
+        say(console, f"{what} ...")
         # A pipe buffers lines, and would show them only at the end.
         console.file.flush()
         yield lambda _: None
@@ -250,13 +251,13 @@ class _TrialLines:
 
     def end_trial(self, trials: Sequence[Trial]) -> None:
         last = trials[-1]
-        ended = last.state if last.loss is None else f"loss {last.loss:.4g}"
-        self.console.print(f"trial {last.number}: {ended}, {_best(trials)}", soft_wrap=True)
+        ended = last.state if last.loss is None else f"loss {format_number(last.loss)}"
+        say(self.console, f"trial {last.number}: {ended}, {_best(trials)}")
         self.console.file.flush()
 
 
 def _best(trials: Sequence[Trial]) -> str:
-    return f"best {min(trial.loss for trial in trials if trial.loss is not None):.4g}"
+    return f"best {format_number(min(trial.loss for trial in trials if trial.loss is not None))}"
 
 
 class _Bar:
@@ -271,13 +272,13 @@ class _Bar:
 
     def __call__(self, history: History) -> None:
         last = history[-1]
-        self.done, self.losses = count_done(last, self.epochs), _losses(history)
+        self.done, self.losses = count_done(last, self.epochs), _losses(last)
         self.ended = _position(last.member, last.epoch, last.epoch, self.members)
         self.bar.update(
             self.task,
             completed=self.done,
             done=_position(last.member, last.epoch, self.epochs, self.members),
-            figures=_figures(history, self.epochs, self.members),
+            figures=_figures(history, self.epochs, self.members, self.bar.console.width),
         )
 
     def advance(self, share: float) -> None:
@@ -301,15 +302,21 @@ def _position(member: int, epoch: int, epochs: int, members: int) -> str:
     return f"{network}epoch {epoch:>{len(str(epochs))}}/{epochs}"
 
 
-def _figures(history: History, epochs: int, members: int) -> str:
-    left = seconds_left(history, epochs, members)
-    return _losses(history) + ("" if left is None else f", ≤ {format_duration(left)} left")
+def _figures(history: History, epochs: int, members: int, width: int) -> str:
+    last, left = history[-1], seconds_left(history, epochs, members)
+    parts = [_losses(last)]
+    if members == 1 or width >= _WIDE:
+        parts.append(f"{format_count(round(last.rows_per_second))} rows/s")
+    if left is not None and round(left):
+        parts.append(f"≤ {format_duration(left)} left")
+    return "  ".join(parts).rstrip()
 
 
-def _losses(history: History) -> str:
-    last = history[-1]
-    validation = "" if last.validation_loss is None else f"validation {last.validation_loss:<8.4g} "
-    return f"loss {last.loss:<8.4g} {validation}{last.rows_per_second:,.0f} rows/s"
+def _losses(last: EpochSummary) -> str:
+    """Return the losses of an epoch, of one width for most."""
+    validation = last.validation_loss
+    shown = {"loss": last.loss} | ({} if validation is None else {"validation": validation})
+    return "  ".join(f"{name} {format_number(value):<8}" for name, value in shown.items())
 
 
 class _Lines:
@@ -325,7 +332,7 @@ class _Lines:
         if monotonic() < self.said + _QUIET_SECONDS:
             return
         self.said = monotonic()
-        self.console.print(f"{share:.0%} of the rows of this epoch are read", soft_wrap=True)
+        say(self.console, f"{format_percent(share, 2)} of the rows of this epoch are read")
         self.console.file.flush()
 
     def __call__(self, history: History) -> None:
@@ -335,9 +342,6 @@ class _Lines:
         if str(last.epoch).rstrip("0") in ("1", "2", "5") or self.quiet >= _QUIET_SECONDS:
             self.quiet = 0.0
             network = f"network {last.member}/{self.members}, " if self.members > 1 else ""
-            self.console.print(
-                f"{network}epoch {last.epoch}/{self.epochs}: {_figures(history, self.epochs, self.members)}",
-                highlight=False,
-                soft_wrap=True,
-            )
+            figures = _figures(history, self.epochs, self.members, self.console.width)
+            say(self.console, f"{network}epoch {last.epoch}/{self.epochs}: {figures}")
             self.console.file.flush()

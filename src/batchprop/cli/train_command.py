@@ -104,7 +104,7 @@ def _open_output(
         is_old = force and not has_checkpoints(checkpoints, options)
         if options.resume and not is_old and has_ended(out, checkpoints, options):
             remove_checkpoints(checkpoints, options)
-            console.print(f"The training in {out} has ended: nothing is left to do.", soft_wrap=True)
+            output.say(console, f"The training in {out} has ended: nothing is left to do.")
             yield _Output(out, [], force, has_ended=True)
             return
         if options.resume and not force and has_checkpoints(checkpoints, options) and was_interrupted(out):
@@ -128,7 +128,7 @@ def write_report_unless_interrupted(
             write_report(result, folder, out)
     except KeyboardInterrupt:
         remove_file(folder / REPORT)
-        console.print("Interrupted: the report is left out.", soft_wrap=True)
+        output.say(console, "Interrupted: the report is left out.")
 
 
 def _check_own(out: Path) -> None:

@@ -12,7 +12,7 @@ from batchprop.cli.options import (
     parse_values,
     with_parameters,
 )
-from batchprop.cli.terminal import echo
+from batchprop.cli.terminal import echo, page_width
 from batchprop.tabular.options import TrainOptions
 
 EXAMPLES = """Examples:
@@ -58,6 +58,8 @@ def walk(*, data: Path | None, rows: int, **values: Any) -> None:
         with require_tables():
             from batchprop.cli.walk_table import from_table
         batch = from_table(data, str(options.target), options.given_task, rows, options.seed)
-    lines = walking.steps(batch, options.hidden, options.activation, options.learning_rate, options.seed)
+    lines = walking.steps(
+        batch, options.hidden, options.activation, options.learning_rate, options.seed, page_width()
+    )
     for line in lines:
         echo(line, bold=line.startswith(("▸", "──")))

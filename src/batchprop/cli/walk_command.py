@@ -3,18 +3,24 @@
 Index legend: m examples, one a column; n_l units in layer l; layers count from 1, the input is layer 0.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 import batchprop as bp
-from batchprop.cli.matrices import MAX_ROWS, WIDTH, format_matrices, format_tensor
+from batchprop.cli.matrices import MAX_ROWS, format_matrices, format_tensor
+from batchprop.format import format_count, format_number, superscript
 from batchprop.params import Layer
 
 _ROUNDING = 1e-12
-_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+Part: TypeAlias = str | Callable[..., Iterator[str]]
+"""A line, or what makes lines of a given width."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ def sample_note(count: int, wanted: int) -> str:
 
 
 def steps(
-    batch: ExampleBatch, hidden: tuple[int, ...], activation: str, rate: float, seed: int
+    batch: ExampleBatch, hidden: tuple[int, ...], activation: str, rate: float, seed: int, width: int
 ) -> Iterator[str]:
     """Walk through the batch: each line of the algorithm, and its result.
 
@@ -95,35 +101,34 @@ def steps(
         activation: its name.
         rate: α of the update.
         seed: of the first weights.
+        width: how many characters a line may have.
 
     Yields:
-        Lines of at most 100 characters.
+        The lines.
     """
+    for part in _parts(batch, hidden, activation, rate, seed):
+        yield from [part] if isinstance(part, str) else part(width=width)
+
+
+def _parts(
+    batch: ExampleBatch, hidden: tuple[int, ...], activation: str, rate: float, seed: int
+) -> Iterator[Part]:
     sizes = [len(batch.B), *hidden, len(batch.Y)]
     net = bp.Network.create(sizes, activation=activation, head=batch.head, random_state=seed, dtype="float64")
     step = bp.backprop(net, batch.B, batch.Y)
     yield f"The batch: {batch.about}, one a column."
     widths = "-".join(map(str, sizes))
     between = activation if hidden else "no hidden layer"
-    yield f"The network: {widths}, {between}; {net.n_parameters} parameters, seed {seed}."
+    yield f"The network: {widths}, {between}; {format_count(net.n_parameters)} parameters, seed {seed}."
     yield from _forward(net, step, batch)
     yield from _loss(step, batch)
     yield from _backward(net, step, activation)
     yield from _update(net, step, batch, rate)
 
 
-def superscript(number: int) -> str:
-    """Write a layer's number as a superscript.
-
-    >>> superscript(12)
-    '¹²'
-    """
-    return str(number).translate(_SUPERSCRIPT)
-
-
-def _title(text: str) -> Iterator[str]:
+def _title(text: str, width: int) -> Iterator[str]:
     yield ""
-    yield f"── {text} ".ljust(WIDTH, "─")
+    yield f"── {text} ".ljust(width, "─")
 
 
 def _formula(text: str) -> Iterator[str]:
@@ -131,21 +136,21 @@ def _formula(text: str) -> Iterator[str]:
     yield f"▸ {text}"
 
 
-def _forward(net: bp.Network, step: bp.Step, batch: ExampleBatch) -> Iterator[str]:
-    yield from _title("Forward")
+def _forward(net: bp.Network, step: bp.Step, batch: ExampleBatch) -> Iterator[Part]:
+    yield partial(_title, "Forward")
     yield from _formula("H⁰ = B")
-    yield from format_matrices(("B", batch.B))
+    yield partial(format_matrices, ("B", batch.B))
     for k, layer in enumerate(net.layers):
         this, below = superscript(k + 1), superscript(k)
         yield from _formula(f"Z{this} = W{this} H{below} + b{this}")
-        yield from format_matrices((f"W{this}", layer.W), (f"b{this}", layer.b), (f"Z{this}", step.Z[k]))
+        yield partial(format_matrices, (f"W{this}", layer.W), (f"b{this}", layer.b), (f"Z{this}", step.Z[k]))
         if k < len(net.activations):
             yield from _formula(f"H{this} = σ(Z{this}), σ = {net.activations[k].name}")
-            yield from format_matrices((f"H{this}", step.H[k + 1]))
+            yield partial(format_matrices, (f"H{this}", step.H[k + 1]))
     last = superscript(len(net.layers))
     softmax = batch.head == "softmax"
     yield from _formula(f"P = normalize(exp(Z{last})), column by column" if softmax else f"P = Z{last}")
-    yield from format_matrices(("P", step.P))
+    yield partial(format_matrices, ("P", step.P))
     yield f"  rows: {_join_names(batch.outputs)}"
 
 
@@ -154,58 +159,61 @@ def _join_names(outputs: tuple[str, ...]) -> str:
     return ", ".join(outputs[:MAX_ROWS]) + (f" and {more} more" if more > 0 else "")
 
 
-def _loss(step: bp.Step, batch: ExampleBatch) -> Iterator[str]:
-    yield from _title("Loss")
+def _loss(step: bp.Step, batch: ExampleBatch) -> Iterator[Part]:
+    yield partial(_title, "Loss")
     softmax = batch.head == "softmax"
     yield from _formula("loss = −(1/m) Σ Y ⊙ log P" if softmax else "loss = (1/2m) Σ (P − Y)²")
-    yield from format_matrices(("Y", batch.Y), ("of each example", step.losses[None, :]))
-    yield f"  loss = {float(step.loss):.6f}, their mean"
-    yield from _title("Backward")
+    yield partial(format_matrices, ("Y", batch.Y), ("of each example", step.losses[None, :]))
+    yield f"  loss = {format_number(float(step.loss), 6, zeros=True)}, their mean"
+    yield partial(_title, "Backward")
     yield from _formula(f"dZ{superscript(len(step.dZ))} = P − Y, each example's own: not divided by m")
-    yield from format_matrices((f"dZ{superscript(len(step.dZ))}", step.dZ[-1]))
+    yield partial(format_matrices, (f"dZ{superscript(len(step.dZ))}", step.dZ[-1]))
 
 
-def _backward(net: bp.Network, step: bp.Step, activation: str) -> Iterator[str]:
+def _backward(net: bp.Network, step: bp.Step, activation: str) -> Iterator[Part]:
     for k in reversed(range(len(net.layers))):
         this, above = superscript(k + 1), superscript(k + 2)
         if k < len(net.activations):
             dH = net.layers[k + 1].W.T @ step.dZ[k + 1]
             yield from _formula(f"dH{this} = (W{above})ᵀ dZ{above}")
-            yield from format_matrices((f"dH{this}", dH))
+            yield partial(format_matrices, (f"dH{this}", dH))
             yield from _formula(f"dZ{this} = dH{this} ⊙ σ′(Z{this}), σ = {activation}")
             slope = net.activations[k].derivative(step.Z[k])
-            yield from format_matrices((f"σ′(Z{this})", slope), (f"dZ{this}", step.dZ[k]))
+            yield partial(format_matrices, (f"σ′(Z{this})", slope), (f"dZ{this}", step.dZ[k]))
         yield from _collapse(step, k)
 
 
-def _collapse(step: bp.Step, k: int) -> Iterator[str]:
+def _collapse(step: bp.Step, k: int) -> Iterator[Part]:
     this, below, m = superscript(k + 1), superscript(k), step.dZ[k].shape[1]
     gradient = step.gradient
     T, dW, db = gradient.tensor(k), *gradient.mean()[k]
     yield from _formula(f"DW{this}[:, :, i] = dZ{this}[:, i] (H{below}[:, i])ᵀ, a slice for each example")
-    yield from format_tensor(f"DW{this}", T)
+    yield partial(format_tensor, f"DW{this}", T)
     yield from _formula(f"dW{this} = (1/m) dZ{this} (H{below})ᵀ, the tensor collapsed by one product")
-    yield from format_matrices((f"dW{this}", dW))
+    yield partial(format_matrices, (f"dW{this}", dW))
     # The same number computed in two ways, the purpose of the walk.
     difference = float(np.max(np.abs(T.mean(axis=-1) - dW)))
     agrees = "the same" if difference < _ROUNDING else "NOT the same"
-    yield f"  the mean of the {m} slices is {agrees}, largest difference {difference:.1e}"
+    yield f"  the mean of the {m} slices is {agrees}, largest difference {format_number(difference, 2)}"
     yield from _formula(
         f"Db{this} = dZ{this}, a column for each example;  db{this} = (1/m) Σ_i Db{this}[:, i]"
     )
-    yield from format_matrices((f"Db{this}", gradient.bias_matrix(k)), (f"db{this}", db))
+    yield partial(format_matrices, (f"Db{this}", gradient.bias_matrix(k)), (f"db{this}", db))
 
 
-def _update(net: bp.Network, step: bp.Step, batch: ExampleBatch, rate: float) -> Iterator[str]:
-    yield from _title("Update")
+def _update(net: bp.Network, step: bp.Step, batch: ExampleBatch, rate: float) -> Iterator[Part]:
+    yield partial(_title, "Update")
     layers = tuple(
         Layer(layer.W - rate * slope.W, layer.b - rate * slope.b)
         for layer, slope in zip(net.layers, step.gradient.mean(), strict=True)
     )
     for k, layer in enumerate(layers):
         this = superscript(k + 1)
-        yield from _formula(f"W{this} ← W{this} − α dW{this},  b{this} ← b{this} − α db{this},  α = {rate:g}")
-        yield from format_matrices((f"W{this}", layer.W), (f"b{this}", layer.b))
+        yield from _formula(
+            f"W{this} ← W{this} − α dW{this},  b{this} ← b{this} − α db{this},  α = {format_number(rate)}"
+        )
+        yield partial(format_matrices, (f"W{this}", layer.W), (f"b{this}", layer.b))
     after = bp.backprop(net.replace_layers(layers), batch.B, batch.Y)
     yield ""
-    yield f"Loss of this batch: {float(step.loss):.6f} before the update, {float(after.loss):.6f} after it."
+    before, now = (format_number(float(loss), 6, zeros=True) for loss in (step.loss, after.loss))
+    yield f"Loss of this batch: {before} before the update, {now} after it."

@@ -10,6 +10,7 @@ import numpy as np
 
 from batchprop.errors import DataError, unknown_option_error
 from batchprop.files import create_text
+from batchprop.format import format_percent
 
 OnBadRow: TypeAlias = Literal["error", "skip"]
 
@@ -92,8 +93,8 @@ class RejectedRows(Sequence[RejectedRow]):
         if len(self) == rows:
             raise DataError(f"{many}, so none is left; {where}")
         raise DataError(
-            f"{many}, and at most {100 * self.max_skipped:g}% may be skipped; {where}, or allow more with "
-            "`max_skipped`"
+            f"{many}, and at most {format_percent(self.max_skipped)} may be skipped; {where}, or "
+            "allow more with `max_skipped`"
         )
 
     def __len__(self) -> int:

@@ -19,6 +19,7 @@ from batchprop.batches import Indices, rescale_weights
 from batchprop.data.frames import read_frame, read_native
 from batchprop.errors import DivergedError, InputError, RowError, TargetScaleWarning, warn
 from batchprop.estimators.kinds import check_kinds
+from batchprop.format import format_number
 
 VALIDATION_TOO_SMALL = (
     "The validation set is too small. Increase 'validation_fraction' or the size of your dataset"
@@ -278,8 +279,8 @@ def warn_unscaled_target(Y: NDArray[np.floating], weights: NDArray[np.floating] 
             continue
         name = "y" if len(means) == 1 else f"column {number} of y"
         warn(
-            f"{name} has mean {mean:.3g} and standard deviation {deviation:.3g}, and a network starts near 0 "
-            "and takes steps for a deviation of 1: standardise the target by "
+            f"{name} has mean {format_number(mean, 3)} and standard deviation {format_number(deviation, 3)}, "
+            "and a network starts near 0 and takes steps for a deviation of 1: standardise the target by "
             "TransformedTargetRegressor(MLPRegressor(...), transformer=StandardScaler()) of scikit-learn, or "
             "use bp.TabularRegressor, which does",
             TargetScaleWarning,

@@ -26,6 +26,7 @@ from batchprop.export.onnx_graph import OPSET
 from batchprop.export.onnx_network import networks_of
 from batchprop.export.onnx_transformers import INPUTS
 from batchprop.files import atomic_write
+from batchprop.format import format_number
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -214,7 +215,8 @@ def _warn_of_offsets(steps: list[Any]) -> None:
         warn(
             f"X is float32 in the graph, which loses much of the spread of column"
             f"{'s' * (len(lost) > 1)} {join_truncated(columns)} before the {type(step).__name__} (about "
-            f"{offset[worst]:g} ± {spread[worst]:g}): export with dtype='float64', or subtract it first"
+            f"{format_number(offset[worst], 6)} ± {format_number(spread[worst], 6)}): export "
+            "with dtype='float64', or subtract it first"
         )
 
 

@@ -8,9 +8,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
-from batchprop.plots.style import COLOURS, GREY, LIGHT_GREY, replace_missing_glyphs, style_axes
+from batchprop.plots.style import (
+    COLOURS,
+    GREY,
+    LIGHT_GREY,
+    number_locator,
+    replace_missing_glyphs,
+    style_axes,
+)
 
 Array = npt.NDArray[Any]
 
@@ -23,7 +31,8 @@ _BLUE, _RED = COLOURS[:2]
 _MAX_LABEL_LENGTH = 24
 _MAX_LABEL_CHARS = 36  # letters fit beside each other under a matrix
 _MAX_LARGE_CLASSES = 6
-_DARK_SHARE = 0.5  # a share from which black is hard to read
+_DARK_SHARE = 0.6  # a share from which black is hard to read
+_DEEP_BLUE, _PALE_BLUE = "#00588F", "#F7FBFF"
 _WIDTH = 6.0
 
 
@@ -76,11 +85,13 @@ def draw_confusion(counts: Array, classes: Array) -> Figure:
     figure = new_figure(side, side + 0.2)
     ax = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    # Cells, not an image: the content security policy of the report allows no images.
-    ax.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors=LIGHT_GREY, linewidth=0.5)
+    # Cells, not an image: the content security policy of the report allows no images. Their colour lets more
+    # or less of the paper through, which may be dark.
+    shades = LinearSegmentedColormap.from_list("shares", [(*to_rgb(_DEEP_BLUE), 0.0), _DEEP_BLUE])
+    ax.pcolormesh(shares, cmap=shades, vmin=0, vmax=1, edgecolors=LIGHT_GREY, linewidth=0.5)
     size = max(min(10.0, 450 / (k * len(f"{counts.max():,}"))), 5)
     for true, predicted in zip(*np.nonzero(counts), strict=True):
-        colour = "white" if shares[true, predicted] > _DARK_SHARE else "black"
+        colour = _PALE_BLUE if shares[true, predicted] > _DARK_SHARE else "black"
         text = f"{counts[true, predicted]:,}"
         ax.text(predicted + 0.5, true + 0.5, text, ha="center", va="center", color=colour, fontsize=size)
     labels, middles = [axis_label(label) for label in classes], np.arange(k) + 0.5
@@ -124,25 +135,28 @@ def draw_calibration(true: Array, probability: Array, label: object, bins: int) 
     return figure
 
 
-def draw_predictions(y: Array, prediction: Array, kind: str) -> Figure:
+def draw_predictions(y: Array, prediction: Array, kind: str, name: str) -> Figure:
     """Draw predicted against true numbers, or the residuals; ``kind`` is that of PredictionErrorDisplay."""
-    from matplotlib.ticker import AutoLocator, ScalarFormatter
-    from sklearn.metrics import PredictionErrorDisplay
-
     figure = new_figure(4.2, 5.0)
     ax = figure.subplots()
+    plot_predictions(ax, y, prediction, kind)
+    residual = kind == "residual_vs_predicted"
+    ax.set(xlabel=f"predicted {name}", ylabel="true − predicted" if residual else f"true {name}")
+    return figure
+
+
+def plot_predictions(ax: Any, y: Array, prediction: Array, kind: str) -> None:
+    """Draw the points of PredictionErrorDisplay on axes, with the ticks and colours of all plots."""
+    from sklearn.metrics import PredictionErrorDisplay
+
     PredictionErrorDisplay(y_true=y, y_pred=prediction).plot(
         ax=ax, kind=kind,
         scatter_kwargs={"s": 14, "alpha": 0.6, "color": _BLUE, "linewidths": 0},
         line_kwargs={"color": GREY},
     )  # fmt: skip
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(AutoLocator())
-        axis.set_major_formatter(ScalarFormatter())
-    residual = kind == "residual_vs_predicted"
-    ax.set(xlabel="predicted", ylabel="true − predicted" if residual else "true")
+        axis.set_major_locator(number_locator(np.abs([y, prediction]).max()))
     style_axes(ax)
-    return figure
 
 
 def draw_importances(columns: Iterable[str], mean: Array, std: Array, metric: str) -> Figure:

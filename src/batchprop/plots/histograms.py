@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchprop.errors import InputError, ParameterError
+from batchprop.format import format_percent
 from batchprop.plots.style import make_axes, style_axes
 from batchprop.plots.validation import check_fitted, iter_row_chunks, layer_names
 
@@ -281,4 +282,4 @@ def _annotate_zeros(panel: Any, zeros: NDArray[np.floating]) -> None:
     panel.set_xlim(left, right + _LABEL_MARGIN * (right - left))
     style = {"transform": panel.get_yaxis_transform(), "ha": "right", "va": "bottom", "fontsize": 8}
     for row, share in enumerate(zeros):
-        panel.text(1.0, row, f"{share:.0%} are 0", zorder=5, **style)
+        panel.text(1.0, row, f"{format_percent(share, 2)} are 0", zorder=5, **style)

@@ -1,6 +1,13 @@
 """The axes of plots over epochs."""
 
+import math
 from typing import Any
+
+from batchprop.format import format_number
+
+_MAX_DECADES = 1.5  # of an axis whose multiples of powers of ten are written, too
+_ROUNDING = 1e-9
+_WRITTEN_MULTIPLES = (2, 3, 5)
 
 MAX_MARKERS = 20
 """With more points than this, markers would merge into a line."""
@@ -17,5 +24,17 @@ def epoch_axis(ax: Any, epochs: int) -> None:
 def log_axis(ax: Any, label: str) -> None:
     """Make the y axis logarithmic, with plain numbers at its ticks, and say so in its label."""
     ax.set_yscale("log")
-    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_major_formatter(lambda value, _: format_number(value))
+    ax.yaxis.set_minor_formatter(lambda value, _: _minor_label(value, *ax.get_ylim()))
     ax.set_ylabel(f"{label} (logarithmic)")
+
+
+def _minor_label(value: float, low: float, high: float) -> str:
+    """Return the number of a tick between powers of ten, if there are too few of these to read the axis.
+
+    >>> _minor_label(2000.0, 500.0, 3000.0), _minor_label(4000.0, 500.0, 9000.0)
+    ('2,000', '')
+    """
+    multiple = round(value / 10 ** math.floor(math.log10(value) + _ROUNDING))
+    is_written = multiple in _WRITTEN_MULTIPLES and math.log10(high / low) < _MAX_DECADES
+    return format_number(value) if is_written else ""

@@ -1,14 +1,18 @@
 """The common parts of all plots: axes, colours, grid, and titles that the font can draw."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from batchprop.errors import require_extra
+from batchprop.format import format_number
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """The Okabe-Ito palette, which colour-blind readers can tell apart, without its yellow, too pale on white."""
 
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 """Line styles, so that no two curves differ by colour alone."""
+
+_TICK_DIGITS, _LONG_NUMBER = 12, 1e7
 
 GREY, LIGHT_GREY = "#666666", "#DDDDDD"
 
@@ -40,8 +44,43 @@ def make_axes(size: tuple[float, float], rows: int = 1, columns: int = 1) -> Any
     return plt.subplots(rows, columns, figsize=size, layout="constrained")[1]
 
 
+def format_numbers(axis: Any) -> None:
+    """Write the numbers of an axis as everywhere else, and none in units of an offset or a power of ten."""
+    from matplotlib.ticker import ScalarFormatter
+
+    # Named ticks, as of classes and columns, stay.
+    if isinstance(axis.get_major_formatter(), ScalarFormatter):
+        axis.set_major_formatter(lambda value, _: format_tick(value, axis.get_majorticklocs()))
+
+
+def format_tick(value: float, ticks: Iterable[float]) -> str:
+    """Write the number of a tick, with as many decimals as any tick of its axis needs.
+
+    Example:
+        >>> [format_tick(value, [-0.5, 0.0, 0.25]) for value in (-0.5, 0.0)]
+        ['−0.50', '0.00']
+        >>> format_tick(1e6, [0.0, 1e6]), format_tick(2e-7, [0.0, 2e-7])
+        ('1,000,000', '2·10⁻⁷')
+    """
+    texts = [format_number(tick, _TICK_DIGITS) for tick in ticks]
+    if any("·" in text for text in texts):
+        return format_number(value, _TICK_DIGITS)
+    decimals = max(len(text.partition(".")[2]) for text in texts)
+    # A tick at 0 may be a little below.
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}".replace("-", "−")
+
+
+def number_locator(largest: float) -> Any:
+    """Return a locator of so few ticks that numbers up to the largest fit beside each other."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(3 if largest >= _LONG_NUMBER else 5)
+
+
 def style_axes(ax: Any) -> None:
-    """Draw a pale grid behind the data, and no frame at the top and the right."""
+    """Draw a pale grid behind the data, no frame at the top and the right, and numbers as everywhere else."""
+    for axis in (ax.xaxis, ax.yaxis):
+        format_numbers(axis)
     ax.grid(visible=True, color=LIGHT_GREY, linewidth=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)

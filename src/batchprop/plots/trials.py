@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.errors import InputError
+from batchprop.format import format_number
 from batchprop.plots.style import GREY, LIGHT_GREY, get_axes
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class TrialsDisplay:
             for height, text in axis.ticks:
                 ax.annotate(
                     text, (position, height), (3, 0), textcoords="offset points", va="center", fontsize=8,
-                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
+                    zorder=5, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.5},
                 )  # fmt: skip
         titles = [name.replace("_", " ") for name in names]
         ax.set_xticks(range(len(axes) + 1), [*titles, "loss"])
@@ -120,11 +121,12 @@ def _make_axis(values: list[Any]) -> _Axis:
         log = low > 0 and high / low >= _LOG_SPAN
         scale = np.log if log else np.asarray
         heights = (scale(values) - scale(low)) / (scale(high) - scale(low))
-        return _Axis(heights, [(0.0, f"{low:.3g}"), (1.0, f"{high:.3g}")])
+        return _Axis(heights, [(0.0, format_number(low, 3)), (1.0, format_number(high, 3))])
     last = max(len(distinct) - 1, 1)
     # One value alone is in the middle.
     places = {value: i / last if len(distinct) > 1 else 0.5 for i, value in enumerate(distinct)}
     ticks = [
-        (place, f"{value:.3g}" if isinstance(value, float) else str(value)) for value, place in places.items()
+        (place, format_number(value, 3) if isinstance(value, float) else str(value))
+        for value, place in places.items()
     ]
     return _Axis(np.array([places[value] for value in values]), ticks)

@@ -18,6 +18,7 @@ from typing import Any, get_args
 import numpy as np
 
 from batchprop.errors import ParameterError, require_extra, unknown_option_error
+from batchprop.format import format_number
 from batchprop.privacy.validation import (
     Accountant,
     Sampling,
@@ -200,8 +201,8 @@ def calibrate_noise(
     if sigma is None:
         raise ParameterError(
             f"epsilon={epsilon:g} at delta={delta:g} cannot be reached by any noise multiplier up to "
-            f"{MAX_NOISE:g} (spent before: {spent:.4g}): allow a larger epsilon, take fewer steps, or use "
-            "accountant='pld', the tighter one"
+            f"{MAX_NOISE:g} (spent before: {format_number(spent)}): allow a larger epsilon, take fewer "
+            "steps, or use accountant='pld', the tighter one"
         )
     return sigma
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from batchprop.format import format_number, pluralize
 from batchprop.privacy.accounting import SamplingRun
 from batchprop.privacy.validation import Accountant, Clipping, Sampling
 
@@ -58,24 +59,26 @@ class PrivacySpent:
             ...         private, [SamplingRun(0.01, 1.0, 1000)], expected_batch_size=64, seeded=True
             ...     ).summary()
             ... )
-            epsilon = 1.83 at delta = 1e-05 (add or remove one row; accountant pld), after 1000 steps with
+            epsilon = 1.83 at delta = 1·10⁻⁵ (add or remove one row; accountant pld), after 1,000 steps with
             noise multiplier 1, sampling rate 0.01 and clipping norm 1 (flat). A fixed seed was used: anyone
             who knows it can subtract the noise, so this is for tests only.
         """
-        cost = f"at delta = {self.delta:g} ({self.relation}; accountant {self.accountant})"
+        cost = f"at delta = {format_number(self.delta)} ({self.relation}; accountant {self.accountant})"
         settings = (
-            f"after {self.steps} steps with noise multiplier {self.noise_multiplier:.4g}, sampling rate "
-            f"{self.sampling_rate:.4g} and clipping norm {self.max_norm:.4g} ({self.clipping})."
+            f"after {pluralize(self.steps, 'step')} with noise multiplier "
+            f"{format_number(self.noise_multiplier)}, sampling rate {format_number(self.sampling_rate)} "
+            f"and clipping norm {format_number(self.max_norm)} ({self.clipping})."
         )
         if self.sampling == "shuffled":
             text = (
                 f"No epsilon is guaranteed: batches were shuffled, which the accounting does not cover. With "
-                f"Poisson sampling it would be epsilon = {self.epsilon_if_poisson:.3g} {cost}, {settings}"
+                f"Poisson sampling it would be epsilon = {format_number(self.epsilon_if_poisson, 3)} {cost}, "
+                f"{settings}"
             )
         elif math.isinf(self.epsilon):
             text = f"No epsilon is guaranteed: a run had no noise. epsilon is infinite {cost}, {settings}"
         else:
-            text = f"epsilon = {self.epsilon:.3g} {cost}, {settings}"
+            text = f"epsilon = {format_number(self.epsilon, 3)} {cost}, {settings}"
         if self.seeded:
             text += (
                 " A fixed seed was used: anyone who knows it can subtract the noise, so this is for tests "

@@ -11,6 +11,7 @@ from batchprop import dp_sgd as mechanism
 from batchprop.batches import BatchSampler, minibatches, poisson_batches
 from batchprop.dp_sgd import AutomaticClipping, DPMechanism, FlatClipping, PerLayerClipping
 from batchprop.errors import ParameterError, unknown_option_error, warn
+from batchprop.format import format_number
 from batchprop.privacy.accounting import SamplingRun, as_poisson, calibrate_noise, compute_epsilon
 from batchprop.privacy.budget import RELATION, PrivacySpent
 from batchprop.privacy.validation import (
@@ -177,8 +178,8 @@ class Privacy:
         if total > self.epsilon:
             raise ParameterError(
                 f"the privacy budget is spent: epsilon={spent.epsilon_if_poisson:.4g} of {self.epsilon:g}, "
-                f"and {steps} more steps would make it {total:.4g}: plan fewer epochs (max_iter), allow a "
-                "larger epsilon, or train on other rows"
+                f"and {steps} more steps would make it {format_number(total)}: plan fewer epochs (max_iter), "
+                "allow a larger epsilon, or train on other rows"
             )
         return plan
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from batchprop.plots.style import COLOURS, GREY, LIGHT_GREY
 from batchprop.webdata import read_asset
 
 # The browser may use only the page's style sheet: no script, no font, no image.
@@ -16,6 +17,15 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 _PIXELS = 96 / 72  # a point
+# A drawing's black, white, greys and blue are those of the page, in the light and in the dark. Black text
+# has no colour in the SVG, and takes the style sheet's.
+_PAGE_COLOURS = {
+    "#000000": "currentColor",
+    "#ffffff": "var(--panel)",
+    LIGHT_GREY.lower(): "var(--line)",
+    GREY.lower(): "var(--quiet)",
+    COLOURS[0].lower(): "var(--blue)",
+}
 _OPENING = Markup(
     '<svg role="img" aria-labelledby="{name}" viewBox="0 0 {width:g} {height:g}" '
     'style="max-width: {most:g}px" stroke-linejoin="round" stroke-linecap="butt">'
@@ -138,11 +148,17 @@ def to_svg(picture: Figure, name: str) -> Markup:
     # The salt makes ids, and so the file, the same for the same picture.
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with rc_context({"svg.fonttype": "path", "svg.hashsalt": name}):
-        picture.figure.savefig(file, format="svg", metadata=nothing)
+        picture.figure.savefig(file, format="svg", metadata=nothing, transparent=True)
     text = re.sub(r"<!--.*?-->|<\?.*?\?>|<!.*?>|<style.*?</style>", "", file.getvalue(), flags=re.DOTALL)
     width, height = (float(size) for size in text.partition('viewBox="0 0 ')[2].partition('"')[0].split())
     drawn = re.sub(r'<g id="[^"]*">', "<g>", text.partition("<svg")[2].partition(">")[2])
     drawn = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", drawn.replace("xlink:href", "href"))
+    drawn = re.sub(r"\b(fill|stroke): (#\w{6})", _use_page_colour, drawn)
     return _OPENING.format(
         name=name, title=picture.title, width=width, height=height, most=width * _PIXELS
     ) + Markup(re.sub(r"\s*\n\s*", "\n", drawn))  # noqa: S704 matplotlib's own, which escapes quoted text
+
+
+def _use_page_colour(declaration: re.Match[str]) -> str:
+    name, colour = declaration.groups()
+    return f"{name}: {_PAGE_COLOURS.get(colour, colour)}"

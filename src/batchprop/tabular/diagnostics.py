@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batchprop.report.format import format_significant
+from batchprop.format import format_number, format_percent
 from batchprop.tabular.importance import PermutationImportance, permutation_importance
 from batchprop.tabular.intervals import Intervals, bootstrap_classification, bootstrap_regression
-from batchprop.tabular.metrics import regression_scores
+from batchprop.tabular.metrics import MAE, RMSE, regression_scores
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.training_table import TrainingTable
 
-_METRIC_NAMES = {"squared_error": "root mean squared error", "poisson": "mean Poisson deviance"}
+_METRIC_NAMES = {"squared_error": RMSE, "poisson": "mean Poisson deviance"}
 
 _NOT_HELD_OUT = "held out by no network"
 
@@ -45,7 +45,7 @@ def headline_metric(table: TrainingTable, options: TrainOptions) -> str:
         return "log loss"
     loss, quantile = options.loss_and_quantile
     pinball = f"pinball loss of quantile {quantile:g}"
-    return pinball if loss == "quantile" else _METRIC_NAMES.get(loss, "mean absolute error")
+    return pinball if loss == "quantile" else _METRIC_NAMES.get(loss, MAE)
 
 
 def diagnose(result: TrainingResult) -> Diagnostics:
@@ -114,9 +114,13 @@ def _suspicious_rows(result: TrainingResult) -> pd.DataFrame:
 def explain_label(examples: pd.DataFrame) -> list[str]:
     """Describe how probable each row's given label is, and how often the prediction was right."""
     if "correctness" not in examples:
-        return [_NOT_HELD_OUT if np.isnan(p) else f"probability {p:.0%}" for p in examples["confidence"]]
+        return [
+            _NOT_HELD_OUT if np.isnan(p) else f"probability {format_percent(p, 2)}"
+            for p in examples["confidence"]
+        ]
     return [
-        f"probability {confidence:.0%}, " + (f"right in {right:.0%} of epochs" if right else "never right")
+        f"probability {format_percent(confidence, 2)}, "
+        + (f"right in {format_percent(right, 2)} of epochs" if right else "never right")
         for confidence, right in zip(examples["confidence"], examples["correctness"], strict=True)
     ]
 
@@ -128,7 +132,7 @@ def explain_number(examples: pd.DataFrame) -> list[str]:
     return [
         _NOT_HELD_OUT
         if np.isnan(distance)
-        else f"{format_significant(abs(distance), 4)} too {'high' if distance > 0 else 'low'}"
-        + (f", {abs(distance) / usual:,.1f}× the usual distance" if usual else "")
+        else f"{format_number(abs(distance))} too {'high' if distance > 0 else 'low'}"
+        + (f", {format_number(abs(distance) / usual, 2)}× the usual" if usual else "")
         for distance in off
     ]

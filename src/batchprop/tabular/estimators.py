@@ -48,6 +48,7 @@ from batchprop.estimators.validation import (
     check_sample_weight,
     clear_errors,
 )
+from batchprop.format import format_number
 from batchprop.tabular.fit import EARLY_STOPPING, wrap_target_scaler
 from batchprop.tabular.frames import as_pandas
 from batchprop.tabular.importance import mean_importances, permutation_importance
@@ -591,7 +592,8 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
         counted = y if weights is None else y[weights > 0]
         if len(counted) > 1 and not np.ptp(counted):
             raise InputError(
-                f"y holds one number only, {counted[0]:g}: give rows of others, or predict that number"
+                f"y holds one number only, {format_number(counted[0], 6)}: give rows of others, or predict "
+                "that number"
             )
         self.target_scaler_ = TargetScaler().fit(counted[:, None])
         scaled = self.target_scaler_.transform(y)

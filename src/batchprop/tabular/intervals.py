@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import xlogy
 
-from batchprop.tabular.metrics import without_zeros
+from batchprop.tabular.metrics import MAE, R2, RMSE, without_zeros
 from batchprop.tabular.scales import scale_to_1
 
 Array = npt.NDArray[Any]
@@ -137,9 +137,9 @@ def bootstrap_regression(
         variance = mean["y²"] - mean["y"] ** 2
         varied = variance > _EPS * mean["y²"]
         metrics = {
-            "R²": 1 - _ratio(mean["off²"], np.where(varied, variance, 0.0)),
-            "root mean squared error": np.ldexp(np.sqrt(mean["off²"]), exponent),
-            "mean absolute error": mean["off"],
+            R2: 1 - _ratio(mean["off²"], np.where(varied, variance, 0.0)),
+            RMSE: np.ldexp(np.sqrt(mean["off²"]), exponent),
+            MAE: mean["off"],
         }
         if loss == "quantile":
             metrics[f"pinball loss of quantile {quantile:g}"] = mean["pinball"]

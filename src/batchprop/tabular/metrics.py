@@ -9,6 +9,8 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from batchprop.tabular.scales import scale_to_1
 
+R2, RMSE, MAE = "R²", "root mean squared error", "mean absolute error"
+_DEVIANCE = "mean Poisson deviance"
 _BINARY = 2
 
 Scores = dict[str, float]
@@ -90,11 +92,11 @@ def regression_scores(
     weighted = {"sample_weight": weights}
     (y_near_1, guess_near_1), exponent = scale_to_1(y, guess)
     # One number has no variance to compare with.
-    scores = {"R²": metrics.r2_score(y_near_1, guess_near_1, **weighted)} if len(y) > 1 else {}
+    scores = {R2: metrics.r2_score(y_near_1, guess_near_1, **weighted)} if len(y) > 1 else {}
     root = metrics.root_mean_squared_error(y_near_1, guess_near_1, **weighted)
     scores |= {
-        "root mean squared error": np.ldexp(root, exponent),
-        "mean absolute error": metrics.mean_absolute_error(y, guess, **weighted),
+        RMSE: np.ldexp(root, exponent),
+        MAE: metrics.mean_absolute_error(y, guess, **weighted),
     }
     if loss == "quantile":
         pinball = metrics.mean_pinball_loss(y, guess, alpha=quantile, **weighted)
@@ -102,8 +104,27 @@ def regression_scores(
     if loss == "poisson":
         # The exponential of a very negative number is 0 in float32, and the deviance takes its logarithm.
         above_0 = np.maximum(guess.astype(float), np.finfo(float).tiny)
-        scores["mean Poisson deviance"] = metrics.mean_poisson_deviance(y, above_0, **weighted)
+        scores[_DEVIANCE] = metrics.mean_poisson_deviance(y, above_0, **weighted)
     return {name: float(score) for name, score in scores.items()}
+
+
+def unit_of(score: str, unit: str) -> str:
+    """Return the unit of a regression score, which is that of the target, or none.
+
+    >>> unit_of("mean absolute error", "€"), unit_of("R²", "€")
+    ('€', '')
+    """
+    return "" if score in (R2, _DEVIANCE) else unit
+
+
+def label_score(score: str, unit: str) -> str:
+    """Name a score with its unit, for tables and axes.
+
+    >>> label_score("mean absolute error", "€"), label_score("R²", "€")
+    ('mean absolute error, in €', 'R²')
+    """
+    own = unit_of(score, unit)
+    return f"{score}, in {own}" if own else score
 
 
 def dummy_classification_scores(

@@ -6,14 +6,15 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import confusion_matrix
 
+from batchprop.format import format_score, format_target, with_unit
 from batchprop.plots.evaluation import (
     MAX_CLASSES,
     MAX_POINTS,
+    axis_label,
     draw_calibration,
     draw_confusion,
     draw_predictions,
 )
-from batchprop.report.format import format_number, format_score, format_target
 from batchprop.report.page import Figure, Section, Table
 from batchprop.tabular.evaluation import HeldOutRows
 from batchprop.tabular.target import Target
@@ -106,12 +107,12 @@ def _regression_section(target: Target, rows: HeldOutRows) -> Section:
     n, spread = len(y), float(np.ptp(target.values))
     if n == 1:
         text = (
-            f"The one test row holds {format_number(format_target(y[0], spread))}; "
-            f"{format_number(format_target(guess[0], spread))} was predicted."
+            f"The one test row holds {format_target(y[0], spread, target.unit)}; "
+            f"{format_target(guess[0], spread, target.unit)} was predicted."
         )
         return Section("Residuals", (text,))
     quantiles = np.quantile(y - guess, [0.025, 0.25, 0.5, 0.75, 0.975])
-    low, first, middle, third, high = (format_number(format_score(value)) for value in quantiles)
+    low, first, middle, third, high = (with_unit(format_score(value), target.unit) for value in quantiles)
     text = (
         f"Residuals, true minus predicted {target.name}, on {n:,} test rows: half lie between "
         f"{first} and {third}, 95% between {low} and {high}; the median is {middle}."
@@ -122,5 +123,8 @@ def _regression_section(target: Target, rows: HeldOutRows) -> Section:
         y, guess = y[drawn], guess[drawn]
         caption = f"{MAX_POINTS:,} of {n:,} test rows, drawn at random."
     kinds = {"actual_vs_predicted": "True beside predicted numbers", "residual_vs_predicted": "Residuals"}
-    pictures = [Figure(title, draw_predictions(y, guess, kind), caption) for kind, title in kinds.items()]
+    name = axis_label(target.name) + (f", in {target.unit}" if target.unit else "")
+    pictures = [
+        Figure(title, draw_predictions(y, guess, kind, name), caption) for kind, title in kinds.items()
+    ]
     return Section("Residuals", (text,), tuple(pictures))

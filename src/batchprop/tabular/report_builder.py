@@ -5,24 +5,25 @@ from pathlib import Path
 import pandas as pd
 
 from batchprop.errors import join_truncated
-from batchprop.plots.evaluation import draw_importances, draw_scores
-from batchprop.report.format import (
-    count_epochs,
+from batchprop.format import (
     format_number,
     format_score,
-    format_significant,
     format_target,
+    pluralize,
+    with_unit,
 )
+from batchprop.plots.evaluation import draw_importances, draw_scores
 from batchprop.report.page import Figure, Report, Section, Table
 from batchprop.tabular.cross_validation import CrossValidation
 from batchprop.tabular.diagnostics import Diagnostics
 from batchprop.tabular.importance import PermutationImportance
 from batchprop.tabular.intervals import resamples
 from batchprop.tabular.learning_curve import curve_figure
-from batchprop.tabular.metrics import Scores
+from batchprop.tabular.metrics import Scores, label_score, unit_of
 from batchprop.tabular.prediction_section import prediction_section
 from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.summary import data_summary, end_reason, files_section, settings_section
+from batchprop.tabular.verdict import write_verdict
 
 MAX_ROWS = 20
 """The number of suspicious rows to list."""
@@ -36,7 +37,7 @@ def build_report(result: TrainingResult, diagnostics: Diagnostics, folder: Path 
     classes = getattr(result.pipeline, "classes_", None)
     sections = [
         _scores(result, diagnostics),
-        *_folds(result.cross_validation),
+        *_folds(result.cross_validation, result.table.target.unit),
         _curve(result),
         *prediction_section(result.table.target, result.test_rows, classes),
         _importances(result, diagnostics),
@@ -46,31 +47,7 @@ def build_report(result: TrainingResult, diagnostics: Diagnostics, folder: Path 
     ]
     if folder is not None:
         sections.append(files_section(folder, result))
-    return Report(result.title, _headline(result, diagnostics), _about(result), tuple(sections))
-
-
-def _headline(result: TrainingResult, diagnostics: Diagnostics) -> str:
-    """Return the headline: accuracy or R², its interval, and the baseline's score."""
-    evaluation, n = result.evaluation, len(result.test_rows.y)
-    name = next(iter(evaluation.scores))
-    if name == "R²" and diagnostics.metric != "root mean squared error":
-        name = diagnostics.metric
-    interval = (
-        f" (95% {_format_interval(diagnostics, name, ' to ')})" if name in diagnostics.intervals else ""
-    )
-    rows = _rows(n, "test row")
-    return (
-        f"{name[0].upper()}{name[1:]} {_figure(evaluation.scores[name])}{interval} on {rows}; "
-        f"{result.baseline_name}: {_figure(evaluation.baseline[name])}"
-    )
-
-
-def _figure(value: float) -> str:
-    return format_number(format_score(value))
-
-
-def _rows(count: int, what: str) -> str:
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
+    return Report(result.title, write_verdict(result, diagnostics), _about(result), tuple(sections))
 
 
 def _about(result: TrainingResult) -> str:
@@ -82,24 +59,24 @@ def _about(result: TrainingResult) -> str:
 def _format_interval(diagnostics: Diagnostics, name: str, between: str) -> str:
     if name not in diagnostics.intervals:
         return "none"
-    return between.join(_figure(end) for end in diagnostics.intervals[name])
+    return between.join(format_score(end) for end in diagnostics.intervals[name])
 
 
 def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
     evaluation, n = result.evaluation, len(result.test_rows.y)
-    said = f"On {_rows(n, 'test row')}, which no network saw"
+    said = f"On {pluralize(n, 'test row')}, which no network saw"
     if result.options.weights is not None:
         said += "; each counts by its weight"
     note = "" if result.one_class_note is None else f" Note: {result.one_class_note}."
     note += "".join(f" Note: {unseen}." for unseen in result.unseen_notes)
     plural = "" if len(result.members) == 1 else "s"
     table = Table(
-        f"Scores on {_rows(n, 'test row')}",
+        f"Scores on {pluralize(n, 'test row')}",
         ("score", f"network{plural}", "95% interval", result.baseline_name),
         tuple(
             (
-                name,
-                _figure(value),
+                label_score(name, result.table.target.unit),
+                format_score(value),
                 _format_interval(diagnostics, name, " to "),
                 _format_baseline(evaluation.baseline, name),
             )
@@ -117,7 +94,7 @@ def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
     return Section("The test", (f"{said}. {_interval_note(n)}{note}",), parts)
 
 
-def _folds(scores: CrossValidation | None) -> list[Section]:
+def _folds(scores: CrossValidation | None, unit: str) -> list[Section]:
     if scores is None:
         return []
     n_folds = len(scores.folds)
@@ -125,7 +102,10 @@ def _folds(scores: CrossValidation | None) -> list[Section]:
         f"Scores on {n_folds} folds",
         ("score", "mean", "standard deviation", *(f"fold {k + 1}" for k in range(n_folds))),
         tuple(
-            (name, *map(_figure, (mean, scores.std[name], *(fold[name] for fold in scores.folds))))
+            (
+                label_score(name, unit),
+                *map(format_score, (mean, scores.std[name], *(fold[name] for fold in scores.folds))),
+            )
             for name, mean in scores.mean.items()
         ),
         right=tuple(range(1, n_folds + 3)),
@@ -148,16 +128,16 @@ def _interval_note(n: int) -> str:
 
 
 def _format_baseline(scores: Scores, name: str) -> str:
-    return _figure(scores[name]) if name in scores else ""
+    return format_score(scores[name]) if name in scores else ""
 
 
 def _curve(result: TrainingResult) -> Section:
     split, best = result.split, [epoch.epoch for epoch in result.best_epochs]
     step = "iteration" if result.options.solver == "lbfgs" else "epoch"
     figure = curve_figure(result.history, best, size=(7, 3.6), step=step)
-    rows = _rows(len(split.train), "training row")
+    rows = pluralize(len(split.train), "training row")
     if len(split.validation):
-        rows += f" and {_rows(len(split.validation), 'validation row')}"
+        rows += f" and {pluralize(len(split.validation), 'validation row')}"
     if len(best) == 1:
         text = f"Loss on {rows}; the weights of the best {step} were kept, number {best[0]}."
         title = f"Training and validation loss over {len(result.history):,} {step}s"
@@ -172,7 +152,7 @@ def _curve(result: TrainingResult) -> Section:
 
 
 def _importances(result: TrainingResult, diagnostics: Diagnostics) -> Section:
-    metric, n = diagnostics.metric, len(result.test_rows.y)
+    metric, n, unit = diagnostics.metric, len(result.test_rows.y), result.table.target.unit
     shuffled = diagnostics.importances
     title = "Which columns matter"
     if n == 1:
@@ -182,15 +162,16 @@ def _importances(result: TrainingResult, diagnostics: Diagnostics) -> Section:
         return Section(
             title, (f"Left out: with {columns:,} columns, shuffling each of them would take minutes.",)
         )
+    value = with_unit(format_score(result.evaluation.scores[metric]), unit_of(metric, unit))
     some = "" if shuffled.rows == n else f"{shuffled.rows:,} of "
     often = "once" if shuffled.repeats == 1 else f"{shuffled.repeats} times"
     text = (
         f"Permutation importance: the values of one column were shuffled among {some}the "
-        f"{_rows(n, 'test row')}, {often}, and the bar says by how much the {metric} rose, which was "
-        f"{_figure(result.evaluation.scores[metric])} on all of them. A column matters little if "
+        f"{pluralize(n, 'test row')}, {often}, and the bar says by how much the {metric} rose, which was "
+        f"{value} on all of them. A column matters little if "
         "others carry the same information."
     )
-    return Section(title, (text,), (_importance_bars(shuffled, metric),))
+    return Section(title, (text,), (_importance_bars(shuffled, label_score(metric, unit)),))
 
 
 def _importance_bars(importance: PermutationImportance, metric: str) -> Figure:
@@ -207,7 +188,7 @@ def _importance_bars(importance: PermutationImportance, metric: str) -> Figure:
         f"Rise of {metric}",
         ("column", "mean", "standard deviation"),
         tuple(
-            (name, format_number(format_significant(mean, 4)), format_significant(std, 2))
+            (name, format_number(mean), format_number(std, 2))
             for name, mean, std in zip(importance.columns, importance.mean, importance.std, strict=True)
         ),
         right=(1, 2),
@@ -223,26 +204,26 @@ def _suspicious_section(result: TrainingResult, examples: pd.DataFrame | None) -
     classes = result.table.target.task == "classification"
     locator, most = examples.columns[0], examples.head(MAX_ROWS)
     low, high = (0.0, 0.0) if classes else result.table.target_range
-    written = str if classes else lambda value: format_number(format_target(value, high - low))
+    written = str if classes else lambda value: format_target(value, high - low, result.table.target.unit)
     predicted = "predicted" if classes else "expected"
     columns = (most[name].to_numpy() for name in (locator, "given_label", "predicted_label", "why"))
     rows = zip(*columns, strict=True)
     table = Table(
-        f"The {len(most)} most suspicious of {_rows(len(examples), 'training row')}",
+        f"The {len(most)} most suspicious of {pluralize(len(examples), 'training row')}",
         (str(locator), "given", predicted, "why"),
         tuple((str(where), written(given), written(other), why) for where, given, other, why in rows),
         right=() if classes else (1, 2),
     )
     where = "the file" if result.files else "the table"
     text = (
-        f"The training dynamics of {_rows(len(examples), 'training row')} over "
-        f"{count_epochs(len(result.history))}. The most suspicious rows come first; "
+        f"The training dynamics of {pluralize(len(examples), 'training row')} over "
+        f"{pluralize(len(result.history), 'epoch')}. The most suspicious rows come first; "
         f"{locator} numbers count from 1 in {where}. "
     )
     if classes:
         other = int((examples["given_label"] != examples["predicted_label"]).sum())
         text += (
             "The probability is that of the given label, averaged over the epochs. "
-            f"Another label than the given one is predicted for {_rows(other, 'row')}."
+            f"Another label than the given one is predicted for {pluralize(other, 'row')}."
         )
     return [Section("The most suspicious rows", (text,), (table,))]

@@ -15,8 +15,8 @@ from batchprop.estimators import Checkpoints
 from batchprop.estimators.checkpoint_manager import read_epochs
 from batchprop.estimators.ensemble import member_folder
 from batchprop.files import atomic_write, check_folder, make_folder, open_file, remove_file
+from batchprop.format import pluralize
 from batchprop.processes import current
-from batchprop.report.format import count_epochs
 from batchprop.tabular.history import HISTORY, EpochSummary, History, read_history
 from batchprop.tabular.model_info import MAX_BYTES, read_info
 from batchprop.tabular.observer import Observer
@@ -73,7 +73,7 @@ def start_or_resume(
         return memory, []
     info = _read(folder / RESUME_FILE)
     _check_split(info.get("split"), options, folder)
-    observer.on_note(f"Resuming after {count_epochs(len(history))}, from {folder}\n")
+    observer.on_note(f"Resuming after {pluralize(len(history), 'epoch')}, from {folder}\n")
     return _memory_of(info) or memory, history
 
 

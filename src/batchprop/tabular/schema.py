@@ -13,6 +13,7 @@ from pandas.api import types
 
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError, format_value
+from batchprop.format import format_number, format_percent
 from batchprop.tabular.dtypes import SECONDS, TRUTH, is_scalar, to_seconds
 from batchprop.tabular.spelling import (
     DECIMALS,
@@ -420,10 +421,9 @@ def is_id_name(name: str) -> bool:
 
 def _kind(stats: ColumnStats) -> tuple[ColumnType, str]:
     if stats.value_type == "booleans":
-        return "boolean", f"{stats.true:.0%} true"
+        return "boolean", f"{format_percent(stats.true, 2)} true"
     if stats.value_type == "numbers":
-        # -0.0 is 0, whichever of the two comes first.
-        return "number", f"{stats.low + 0:g} to {stats.high + 0:g}"
+        return "number", f"{format_number(stats.low, 6)} to {format_number(stats.high, 6)}"
     if stats.value_type == "dates":
         return "date", f"{_day(stats.low)} to {_day(stats.high)}"
     values = "value" if stats.distinct == 1 else "values"

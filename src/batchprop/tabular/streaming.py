@@ -24,6 +24,7 @@ from batchprop.data.sources import BLOCK_ROWS, RowBlock
 from batchprop.data.tables import Table
 from batchprop.data.text_rules import TextRules
 from batchprop.errors import DataError, ParameterError
+from batchprop.format import format_percent
 from batchprop.tabular.encoding import QuickEncoder
 from batchprop.tabular.fit import VALIDATION_FRACTION, Split, TrainingData, is_scaled, other_rows
 from batchprop.tabular.observer import Observer
@@ -196,8 +197,8 @@ def scan_table(
         fractions = _fractions(table, options)
         if fractions.test_file < 1:
             observer.on_note(
-                f"For lack of memory, only {fractions.test_file:.1%} of the usual rows are kept to validate "
-                "and test."
+                f"For lack of memory, only {format_percent(fractions.test_file)} of the usual rows are kept "
+                "to validate and test."
             )
         cuts, spelling = None, ""
         if options.time is not None:
@@ -571,4 +572,4 @@ def _read_target(fitted: FittedPreprocessing, column: pd.Series, options: TrainO
     values = stats.read(column)
     if stats.task == "classification":
         check_known_classes(stats.name, values, ends, other_rows(options))
-    return Target(stats.name, stats.task, stats.reason, values, stats.reading)
+    return Target(stats.name, stats.task, stats.reason, values, stats.reading, stats.unit)

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from batchprop.errors import join_truncated
-from batchprop.report.format import (
-    count_epochs,
+from batchprop.format import (
+    format_count,
     format_duration,
     format_number,
-    format_significant,
+    format_percent,
     format_target,
     join_command,
+    pluralize,
 )
 from batchprop.report.page import Section, Table
 from batchprop.tabular.fit import Split
@@ -92,7 +93,8 @@ def data_summary(data: TrainingTable, parts: Split, pooling: Mapping[str, str] |
                 + (f"; the {_MAX_GAPS} with most of {len(gaps):,}" if len(gaps) > _MAX_GAPS else ""),
                 ("column", "missing", "share"),
                 tuple(
-                    (gap.name, f"{gap.missing:,}", f"{gap.missing / rows:.1%}") for gap in gaps[:_MAX_GAPS]
+                    (gap.name, f"{gap.missing:,}", format_percent(gap.missing / rows))
+                    for gap in gaps[:_MAX_GAPS]
                 ),
                 right=(1, 2),
             )
@@ -131,9 +133,10 @@ def _spread(data: TrainingTable, parts: Split) -> Table:
     low, high = data.target_range
     for purpose, part in _parts(parts).items():
         values = [format_target(value, high - low) for value in _range(data, part)]
-        rows.append((purpose, f"{len(part):,}", *map(format_number, values)))
+        rows.append((purpose, format_count(len(part)), *values))
     headings = ("rows", "number", "least", "median", "mean", "most")
-    return Table("The target", headings, tuple(rows), right=(1, 2, 3, 4, 5))
+    unit = f", in {data.target.unit}" if data.target.unit else ""
+    return Table(f"The target{unit}", headings, tuple(rows), right=(1, 2, 3, 4, 5))
 
 
 def _range(data: TrainingTable, rows: Any) -> tuple[float, float, float, float]:
@@ -150,8 +153,11 @@ def _range(data: TrainingTable, rows: Any) -> tuple[float, float, float, float]:
 
 def settings_section(options: TrainOptions, versions: Mapping[str, str]) -> list[Section]:
     """List the options and the versions."""
-    values = tuple((name.replace("_", "-"), _as_text(value)) for name, value in to_dict(options).items())
-    table = Table("Options of the training", ("option", "value"), values)
+    values = {name.replace("_", "-"): value for name, value in to_dict(options).items()}
+    given = tuple((name, _as_text(value)) for name, value in values.items() if value is not None)
+    others = ", ".join(name for name, value in values.items() if value is None)
+    rows = (*given, ("not given", others)) if others else given
+    table = Table("Options of the training", ("option", "value"), rows)
     libraries = Table("Versions", ("of", "is"), tuple(versions.items()))
     return [Section("Settings", (), (table, libraries))]
 
@@ -161,7 +167,7 @@ def _as_text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return ",".join(map(str, value)) or "none"
-    return "not given" if value is None else str(value)
+    return str(value)
 
 
 def files_section(folder: Path, result: TrainingResult) -> Section:
@@ -235,7 +241,7 @@ def describe_target(data: TrainingTable) -> str:
     stats, values = data.target_stats, data.target.values
     if data.target.task == "regression":
         low, high = data.target_range
-        return f"{format_target(low, high - low)} to {format_target(high, high - low)}"
+        return f"{format_target(low, high - low)} to {format_target(high, high - low, data.target.unit)}"
     classes: Any = data.classes
     counts: Any = np.unique(values, return_counts=True)[1] if stats is None else stats.counts
     named = [f"{label!s} ({count:,})" for label, count in zip(classes, counts, strict=True)]
@@ -260,7 +266,7 @@ def end_reason(result: TrainingResult) -> tuple[str, str]:
     networks = epochs_of(result.history)
     counts = [len(epochs) for epochs in networks]
     fewest = "" if min(counts) == max(counts) else f"{min(counts)} to "
-    lengths = f"{fewest}{count_epochs(max(counts))}"
+    lengths = f"{fewest}{pluralize(max(counts), 'epoch')}"
     of = f" of {result.options.n_members}" if len(networks) < result.options.n_members else ""
     start = "Interrupted: trained" if result.interrupted else "Trained"
     return f"{start} {len(networks)}{of} networks for {lengths}{ended}", _describe_kept(result)
@@ -270,7 +276,7 @@ def _describe_kept(result: TrainingResult) -> str:
     """Describe which weights of each network were kept."""
     best = result.best_epochs
     losses = [epoch.validation_loss for epoch in best if epoch.validation_loss is not None]
-    shown = [format_significant(of(losses), 4) for of in (min, max)][: len(best)] if losses else []
+    shown = [format_number(of(losses)) for of in (min, max)][: len(best)] if losses else []
     numbers = join_truncated([str(epoch.epoch) for epoch in best], len(best))
     loss = f", validation loss {' to '.join(shown)}" if shown else ""
     return f"Kept the weights of {'epoch' if len(best) == 1 else 'epochs'} {numbers}{loss}."
@@ -284,10 +290,10 @@ def _why_ended(result: TrainingResult) -> str:
     if math.isnan(result.network.loss_curve_[-1]):
         return f"Stopped in epoch {last.epoch + 1}, where the loss was no longer finite"
     if last.epoch == options.epochs:
-        return f"Stopped after {count_epochs(last.epoch)}, the most allowed (epochs={options.epochs})"
+        return f"Stopped after {pluralize(last.epoch, 'epoch')}, the most allowed (epochs={options.epochs})"
     if options.solver == "lbfgs":
-        return f"Stopped after {count_epochs(last.epoch)}, where no step lowers the loss further"
+        return f"Stopped after {pluralize(last.epoch, 'epoch')}, where no step lowers the loss further"
     no_better = last.epoch - best.epoch
     if no_better <= options.patience and options.time_limit is not None:
-        return f"Stopped after {count_epochs(last.epoch)} (time_limit={options.time_limit:g})"
-    return f"Stopped after {count_epochs(last.epoch)}, the last {no_better} without a better loss"
+        return f"Stopped after {pluralize(last.epoch, 'epoch')} (time_limit={options.time_limit:g})"
+    return f"Stopped after {pluralize(last.epoch, 'epoch')}, the last {no_better} without a better loss"

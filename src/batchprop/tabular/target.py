@@ -19,6 +19,7 @@ from pandas.api import types
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
+from batchprop.format import format_number
 from batchprop.tabular.dtypes import SECONDS
 from batchprop.tabular.spelling import (
     DECIMALS,
@@ -45,13 +46,14 @@ _NESTED = {np.ndarray: "lists", list: "lists", tuple: "lists", set: "sets", dict
 
 @dataclass(frozen=True)
 class Target:
-    """The column to predict: labels or numbers (n,), the reason for the task, and how text was read."""
+    """The column to predict: labels or numbers (n,), the reason for the task, how text was read, its unit."""
 
     name: str
     task: Task
     reason: str
     values: npt.NDArray[Any]
     reading: str = ""
+    unit: str = ""
 
 
 def infer_integer_task(distinct: int, rows: int) -> tuple[Task, str]:
@@ -410,10 +412,10 @@ def check_largest(number: float, name: str) -> None:
 
     >>> check_largest(1e300, "mass")
     Traceback (most recent call last):
-    batchprop.errors.DataError: the target 'mass' holds 1e+300, and a number larger than 1e+30 cannot ...
+    batchprop.errors.DataError: the target 'mass' holds 1·10³⁰⁰, and a number larger than 1·10³⁰ cannot ...
     """
     if abs(number) > MAX_ABS_TARGET:
         raise DataError(
-            f"the target {name!r} holds {number:g}, and a number larger than {MAX_ABS_TARGET:g} cannot be "
-            "learned: rescale it, or take its logarithm"
+            f"the target {name!r} holds {format_number(number)}, and a number larger than "
+            f"{format_number(MAX_ABS_TARGET)} cannot be learned: rescale it, or take its logarithm"
         )

@@ -18,7 +18,7 @@ from batchprop.data.sketches import QuantileSketch, WeightedSamples
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.scales import scale_to_1
-from batchprop.tabular.spelling import DECIMALS, is_text, parse
+from batchprop.tabular.spelling import DECIMALS, is_text, parse, split_spelling
 from batchprop.tabular.target import (
     Floats,
     Target,
@@ -85,7 +85,7 @@ def read_target(
     ['007', '7']
     """
     spec = infer_target(column, task, from_text=from_text, rules=rules)
-    return Target(spec.name, spec.task, spec.reason, spec.read(column), spec.reading)
+    return Target(spec.name, spec.task, spec.reason, spec.read(column), spec.reading, spec.unit)
 
 
 def infer_target(
@@ -121,6 +121,7 @@ class TargetSpec:
         distribution: their distribution, for `quantile`; None for classes.
         rules: how text is read.
         reading: what is special about the spelling of numbers or labels, for people.
+        unit: of the numbers, as the file spells it; "" for none.
     """
 
     name: str
@@ -141,6 +142,7 @@ class TargetSpec:
     distribution: WeightedSamples | None = None
     rules: TextRules = USUAL
     reading: str = ""
+    unit: str = ""
 
     def quantile(self, q: float) -> float:
         """Return the quantile q of the numbers, in [0, 1]: exact up to 16 384 rows, then approximate.
@@ -513,6 +515,7 @@ class TargetAccumulator:
         # Numbers of truth values, if asked for, are plain.
         spelling = self._spelling or _PLAIN
         sums, reading = self._numbers[spelling], self._candidates.describe(spelling) if spelling else ""
+        unit = split_spelling(self._candidates.to_stored(spelling))[1].removesuffix("?")
         low, high = sums.quantiles.low, sums.quantiles.high
         check_largest(max(low, high, key=abs), self.name)
         if self._words is not None and spelling == _PLAIN and self._rules.decimal == ",":
@@ -534,6 +537,7 @@ class TargetAccumulator:
             distribution=sums.quantiles.samples(),
             rules=self._rules,
             reading=reading,
+            unit=unit,
         )
 
     def _check_words(self) -> None:

@@ -1,7 +1,7 @@
 /** Axes on a canvas: ticks, labels and grid lines. */
 
 import type { ScaleContinuousNumeric } from "d3-scale";
-import { formatCount, formatNumber } from "../format";
+import { formatNumber, formatPower } from "../format";
 import type { DrawContext } from "./canvas";
 import type { Palette } from "./palette";
 
@@ -17,7 +17,7 @@ export interface PlotArea {
 export const FONT_SIZE = 12;
 
 export function formatTick(value: number): string {
-  return Math.abs(value) >= 1000 && Math.abs(value) < 1e7 ? formatCount(value) : formatNumber(value, 3);
+  return Math.abs(value) < 1e7 ? formatNumber(value, 6) : formatPower(value, 3);
 }
 
 /** On a log axis powers of ten, and multiples between them where there is room. */

@@ -1,6 +1,6 @@
 /** Numbers of a training as text. */
 
-import { formatCount, formatNumber, formatShort } from "../format";
+import { formatCount, formatNumber, formatPercent, formatShort } from "../format";
 import type { Task } from "./protocol";
 
 export const MISSING = "–";
@@ -10,7 +10,7 @@ export const formatLoss = (value: number | undefined): string => (value === unde
 /** Accuracy `97.5%` for classes, R² for numbers. */
 export function formatScore(task: Task, score: number): string {
   if (!Number.isFinite(score)) return MISSING;
-  return task === "classes" ? `${Number((100 * score).toPrecision(3))}%` : formatShort(score);
+  return task === "classes" ? formatPercent(score) : formatShort(score);
 }
 
 export function describeScore(task: Task, score: number): string {

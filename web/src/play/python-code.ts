@@ -1,5 +1,6 @@
 /** The lines of Python that train the same network with the library, step by step. */
 
+import { formatCount } from "../format";
 import type { LogEntry, Recording, Settings, Setup } from "./protocol";
 import { FEATURES } from "./toy-datasets";
 import { TABLE } from "./settings";
@@ -47,7 +48,7 @@ export function pythonCode(recording: Recording, { data }: Setup): string {
     "step = bp.backprop(net, X[held_out].T, Y[held_out].T)",
     `print(f"loss on the rows held out: {step.loss:.4f}")`,
   ];
-  return `# ${step.toLocaleString("en")} steps of the playground, with batchprop.\n${made.join("\n")}\n`;
+  return `# ${formatCount(step)} steps of the playground, with batchprop.\n${made.join("\n")}\n`;
 }
 
 const isPlain = ({ data, features }: Settings): boolean => data === TABLE || features.join() === "x1,x2";

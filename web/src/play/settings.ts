@@ -2,6 +2,7 @@
 
 import { ACTIVATIONS } from "../engine/activations";
 import { OPTIMIZERS } from "../engine/optimizers";
+import { formatCount } from "../format";
 import type { Range, Settings, Task } from "./protocol";
 import { FEATURES, TOYS } from "./toy-datasets";
 
@@ -64,7 +65,7 @@ const number = ([low, high]: Range): Check => (value) =>
   typeof value === "number" && value >= low && value <= high ? null : `a number from ${plain(low)} to ${plain(high)}`;
 
 const integer = ([low, high]: Range): Check => (value) =>
-  Number.isInteger(value) && (value as number) >= low && (value as number) <= high ? null : `a whole number from ${low.toLocaleString("en")} to ${high.toLocaleString("en")}`;
+  Number.isInteger(value) && (value as number) >= low && (value as number) <= high ? null : `a whole number from ${formatCount(low)} to ${formatCount(high)}`;
 
 /** As one writes it: 0.000001 rather than 1e-6. */
 const plain = (value: number): string => value.toLocaleString("en", { maximumFractionDigits: 9 });

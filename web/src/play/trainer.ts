@@ -6,6 +6,7 @@ import { initialize, makeNetwork, type Network } from "../engine/network";
 import { makeOptimizer, type Optimizer } from "../engine/optimizers";
 import { permutation, STREAMS } from "../engine/random";
 import { allFinite, drawMasks, trainStep } from "../engine/training";
+import { formatCount, formatNumber } from "../format";
 import type { Settings, Table, ValidationEntry } from "./protocol";
 import { MAX_STEPS, SettingError } from "./settings";
 
@@ -111,7 +112,7 @@ export class Trainer {
 
   /** Train on the next batch; throws, with the weights of before, where it overflows. */
   step(): void {
-    if (this.steps >= MAX_STEPS) throw new SettingError(`The playground takes at most ${MAX_STEPS.toLocaleString("en")} steps: reset it.`);
+    if (this.steps >= MAX_STEPS) throw new SettingError(`The playground takes at most ${formatCount(MAX_STEPS)} steps: reset it.`);
     const { network, pass, settings } = this;
     const rows = this.sampler.next();
     loadBatch(network, pass, this.dataset.X, this.dataset.Y, rows);
@@ -120,7 +121,7 @@ export class Trainer {
     const { loss, noise } = trainStep(network, pass, this.optimizer, { alpha: settings.l2, dropout: settings.dropout, maxNorm: settings.maxNorm }, settings.learningRate, this.gradient);
     if (!Number.isFinite(loss) || !allFinite(network.theta)) {
       network.theta.set(this.thetaBefore);
-      throw new SettingError(`Step ${(this.steps + 1).toLocaleString("en")} overflowed with the learning rate ${settings.learningRate}: choose a smaller learning rate, then reset.`);
+      throw new SettingError(`Step ${formatCount(this.steps + 1)} overflowed with the learning rate ${formatNumber(settings.learningRate)}: choose a smaller learning rate, then reset.`);
     }
     this.lastBatch = rows.slice();
     this.nSeen += rows.length;

@@ -13,6 +13,7 @@ export * from "../engine/network";
 export * from "../engine/optimizers";
 export * from "../engine/random";
 export * from "../engine/training";
+export * from "../format";
 export { encodeTable, parseTable } from "./encode-table";
 export { makeToy } from "./toy-datasets";
 export { Session };
