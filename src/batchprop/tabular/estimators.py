@@ -25,7 +25,7 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted, validate_data
 
-from batchprop.data.frames import read_frame
+from batchprop.data.frames import read_frame, to_exact
 from batchprop.data.names import normalize_columns
 from batchprop.errors import InputError, ParameterError, check_positive_int
 from batchprop.estimators import MLPClassifier, MLPRegressor
@@ -419,7 +419,7 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
         """
         check_record_examples(record_examples)
         check_kinds(y, "y")
-        y = column_or_1d(y, warn=True)
+        y = column_or_1d(to_exact(y), warn=True)
         with clear_errors(y=y), np.errstate(invalid="ignore"):  # it casts NaN before it refuses it
             check_classification_targets(y)
         weights = check_sample_weight(sample_weight, len(y))

@@ -21,7 +21,7 @@ from pandas.api import types
 
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
-from batchprop.tabular.dtypes import SECONDS, TRUTH, simplify_column, to_seconds
+from batchprop.tabular.dtypes import SECONDS, TRUTH, simplify_column, to_seconds, zones_error
 
 _MOSTLY = 0.9
 _HEAD = 64  # words that are tried before all: most columns of words fit no spelling
@@ -624,10 +624,7 @@ class SpellingCandidates:
             )
         spelling = next(iter(fitting), None)
         if spelling == "iso" and 0 < self._zoned < self._dates:
-            raise DataError(
-                f"in the column {name!r} {self._zoned:,} of {self._dates:,} dates have a time zone: give all "
-                "of them one, or none"
-            )
+            raise zones_error(name, self._zoned, self._dates)
         return spelling
 
     def to_stored(self, spelling: str | None) -> str:
