@@ -14,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from batchprop.activations import Activation
 from batchprop.backprop import logits
-from batchprop.dynamics import LabelEncoding
 from batchprop.data.frames import to_exact
+from batchprop.dynamics import LabelEncoding
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.base import check_partial_fit, unless_lbfgs
 from batchprop.estimators.class_weights import class_sample_weight, compute_class_weights

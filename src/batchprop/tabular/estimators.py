@@ -435,6 +435,19 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
             self._records = label_records(y, self.classes_, self.out_of_fold_)
         return self
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy of the answers.
+
+        Args:
+            X: a data frame of any library, as for ``fit``.
+            y: their labels (n,).
+            sample_weight: (n,) or None.
+
+        Returns:
+            From 0 to 1.
+        """
+        return float(super().score(X, to_exact(y), sample_weight))
+
     def _encode_targets(self, y: Any, _: Any = None) -> NDArray[Any]:
         # Rows of weight 0 may have other labels; they are left out before any network sees them.
         codes: NDArray[Any] = np.searchsorted(self.classes_, column_or_1d(y))
