@@ -370,6 +370,10 @@ def test_units_of_several_signs_are_units(words):
 
 
 def test_a_plain_number_says_how_it_is_read():
+    seconds = pd.Series(["10:30", "90", "$5"], name="x")
+    assert cast_column(seconds[:2], "number", "seconds").tolist() == [37800, 90]
+    with pytest.raises(DataError, match=r"'\$5' in row 3, where a time like 10:30 is expected"):
+        cast_column(seconds, "number", "seconds")
     with pytest.raises(DataError, match=r"'1,5' in row 1, where a number like 1,234\.5 is expected"):
         cast_column(pd.Series(["1,5"], name="x"), "number")
 
