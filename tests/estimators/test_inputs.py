@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from batchprop.tabular import TabularClassifier
 from tests.estimators.tables import estimator, quiet, refused, table
 
 pytestmark = quiet
@@ -67,6 +68,24 @@ def test_target_and_weights_may_be_columns(to: str, target: str) -> None:
     assert by_column.loss_curve_ == by_array.loss_curve_
     assert by_column.predict(X).tolist() == by_array.predict(X).tolist()
     assert by_column.score(X, labels, by_row) == by_array.score(X, y, weights)
+
+
+@pytest.mark.parametrize(
+    ("labels", "dtype"),
+    [
+        ([10**17 + 1, 10**17 + 2], "Int64"),
+        ([10**17 + 1, 10**17 + 2], "int64[pyarrow]"),
+        ([2**63 + 1, 2**63 + 2], "UInt64"),
+        ([False, True], "boolean"),
+    ],
+)
+def test_labels_in_types_of_pandas_stay_apart_and_come_back(labels: list[Any], dtype: str) -> None:
+    X, y = np.arange(40.0)[:, None], pd.Series(labels * 20, dtype=dtype)
+    for clf in (estimator("binary"), TabularClassifier(max_iter=1, n_members=1)):
+        clf.fit(X, y)
+        assert clf.classes_.tolist() == labels
+        assert clf.predict(X).dtype.kind == np.array(labels).dtype.kind
+        assert clf.score(X, pd.Series(clf.predict(X), dtype=dtype)) == 1
 
 
 DATED = {

@@ -81,9 +81,7 @@ def test_columns_hold_the_kinds_of_their_values() -> None:
         {
             "month": pd.period_range("2020-01", periods=4, freq="M"),
             "months": pd.Series([pd.Period("2020-01"), pd.Period("2021"), None, pd.NaT], dtype=object),
-            "moments": pd.Series(
-                [date(2020, 2, 29), START, pd.Timestamp("2020-03-01", tz="UTC"), None], dtype=object
-            ),
+            "moments": pd.Series([date(2020, 2, 29), START, pd.Timestamp("2020-03-01"), None], dtype=object),
             "band": pd.interval_range(0, 4),
             "bands": pd.Series([*pd.interval_range(0, 3), pd.NA], dtype=object),
             "count": pd.Series([1, 2, pd.NA, 4], dtype=object),

@@ -281,11 +281,29 @@ def test_dates_in_text_are_classes_where_that_is_said(words, from_text):
         ([1, "1"] * 9, r"holds values such as .*: make all of them text, or all numbers"),
         (pd.to_timedelta(["1D", "2D"] * 9), "holds times of day or durations"),
         ([dt.time(1), dt.time(2)] * 9, "holds times of day or durations"),
+        ([*["5 min", "2 h"] * 9, "1h 30m"], "holds times of day or durations"),
     ],
 )
 def test_unusable_values_are_an_error(values, message):
     with pytest.raises(DataError, match=message):
         read_target(pd.Series(values, name="y"))
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "answers"),
+    [
+        (np.array([0.5, 1.5] * 15, "f2"), "classification", [0.5, 1.5] * 15),
+        (np.array([0.5, 1.5] * 15, "g"), "classification", [0.5, 1.5] * 15),
+        ([f"{i} min" for i in range(30)], "regression", np.arange(30.0)),
+    ],
+)
+def test_values_of_rare_types_and_of_one_unit_are_a_target(values, task, answers):
+    column = pd.Series(values, name="y")
+    target = read_target(column, task)
+    blocks = (column[i : i + 7].to_frame().assign(x=i) for i in range(0, 30, 7))
+    spec = fit_streaming(blocks, target="y", task=task).target
+    assert (target.task, target.values.tolist()) == (task, [*answers])
+    assert spec.read(column).tolist() == [*answers]
 
 
 def test_missing_values_of_a_parquet_target_leave_the_integers_whole(tmp_path):

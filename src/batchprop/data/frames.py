@@ -43,3 +43,22 @@ def to_eager(data: Any) -> Any:
     """Return data unchanged, but a lazy frame collected, and a frame of narwhals as that of its library."""
     frame = read_frame(data)
     return data if frame is None else frame.to_native()
+
+
+def to_exact(values: Any) -> Any:
+    """Return a column or frame of whole numbers or truth values as an array of that type; others unchanged.
+
+    Of pandas' own types for them scikit-learn makes float64, in which ids of 17 digits are one.
+
+    >>> import pandas as pd
+    >>> to_exact(pd.Series([10**17 + 1, 10**17 + 2], dtype="Int64"))
+    array([100000000000000001, 100000000000000002])
+    """
+    native = read_native(values)
+    if native is None:
+        return values
+    columns = list(native.iter_columns()) if hasattr(native, "iter_columns") else [native]
+    kinds = {"bool" if str(column.dtype) == "Boolean" else column.dtype.is_integer() for column in columns}
+    if kinds not in ({True}, {"bool"}) or any(column.is_null().any() for column in columns):
+        return values
+    return native.to_numpy()

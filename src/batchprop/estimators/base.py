@@ -25,7 +25,7 @@ from batchprop.backprop import (
     resolved_outputs_and_losses,
 )
 from batchprop.batches import Batch, Dataset, gather, rescale_weights, take_columns
-from batchprop.data.frames import to_eager
+from batchprop.data.frames import to_eager, to_exact
 from batchprop.data.shuffle import ShuffleConfig
 from batchprop.data.sources import DataSource
 from batchprop.errors import DivergedError, InputError, ParameterError
@@ -314,6 +314,7 @@ class BaseMLP(FitInterface):
         X, y = check_sparse(X, "X"), check_sparse(y, "y")
         check_kinds(X, "X")
         check_kinds(y, "y")
+        y = to_exact(y)
         with clear_errors(X=X, y=y):
             X, y = validate_data(self, X, y, reset=reset, accept_sparse="csr", dtype=FLOATS, **options)
         y = to_dense(y)

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from batchprop.activations import Activation
 from batchprop.backprop import logits
+from batchprop.data.frames import to_exact
 from batchprop.dynamics import LabelEncoding
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.base import check_partial_fit, unless_lbfgs
@@ -290,7 +291,7 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
         if rows is not None:
             y, predicted = _safe_indexing(y, rows), predicted[rows]
         check_kinds(y, "y")
-        return self._accuracy(y, predicted, weights)
+        return self._accuracy(to_exact(y), predicted, weights)
 
     def relabel(self, labels: Any) -> Self:
         """Give the classes other labels, in the same order, of any type.

@@ -35,7 +35,7 @@ def simplify_column(column: pd.Series, *, exact: bool = False) -> pd.Series:
         exact: make decimals and integers that no number holds exactly text.
 
     Raises:
-        DataError: it holds complex numbers.
+        DataError: it holds complex numbers, or moments some of which have a time zone.
 
     >>> from datetime import date, time
     >>> simplify_column(pd.Series([date(2020, 2, 29), None])).dt.day.tolist()
@@ -60,6 +60,8 @@ def simplify_column(column: pd.Series, *, exact: bool = False) -> pd.Series:
     if isinstance(dtype, pd.PeriodDtype) or kind == "period":
         moments = [pd.NaT if pd.isna(period) else period.to_timestamp() for period in column]
         return pd.Series(moments, column.index, dtype="datetime64[ns]", name=column.name)
+    if kind in {"moments", "datetime"}:
+        _check_zones(column)
     if kind == "moments":
         return pd.to_datetime(column, utc=True)
     if isinstance(dtype, pd.IntervalDtype) or kind == "interval":
@@ -77,6 +79,21 @@ def _infer_mixed(column: pd.Series) -> str:
     kinds = {"period": pd.Period, "interval": pd.Interval, "moments": date}
     return next(
         (name for name, kind in kinds.items() if all(issubclass(of, kind) for of in present)), "mixed"
+    )
+
+
+def _check_zones(column: pd.Series) -> None:
+    """Refuse moments some of which have a time zone, as in text: the others would be taken for UTC."""
+    present = [value for value in column if not pd.isna(value)]
+    zoned = sum(getattr(value, "tzinfo", None) is not None for value in present)
+    if 0 < zoned < len(present):
+        raise zones_error(str(column.name), zoned, len(present))
+
+
+def zones_error(name: str, zoned: int, dates: int) -> DataError:
+    """Return the error of a column of dates, some of which have a time zone."""
+    return DataError(
+        f"in the column {name!r} {zoned:,} of {dates:,} dates have a time zone: give all of them one, or none"
     )
 
 

@@ -25,7 +25,7 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted, validate_data
 
-from batchprop.data.frames import read_frame
+from batchprop.data.frames import read_frame, to_exact
 from batchprop.data.names import normalize_columns
 from batchprop.errors import InputError, ParameterError, check_positive_int
 from batchprop.estimators import MLPClassifier, MLPRegressor
@@ -420,7 +420,7 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
         """
         check_record_examples(record_examples)
         check_kinds(y, "y")
-        y = column_or_1d(y, warn=True)
+        y = column_or_1d(to_exact(y), warn=True)
         with clear_errors(y=y), np.errstate(invalid="ignore"):  # it casts NaN before it refuses it
             check_classification_targets(y)
         weights = check_sample_weight(sample_weight, len(y))
@@ -435,6 +435,19 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
         if record_examples:
             self._records = label_records(y, self.classes_, self.out_of_fold_)
         return self
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy of the answers.
+
+        Args:
+            X: a data frame of any library, as for ``fit``.
+            y: their labels (n,).
+            sample_weight: (n,) or None.
+
+        Returns:
+            From 0 to 1.
+        """
+        return float(super().score(X, to_exact(y), sample_weight))
 
     def _encode_targets(self, y: Any, _: Any = None) -> NDArray[Any]:
         # Rows of weight 0 may have other labels; they are left out before any network sees them.

@@ -50,6 +50,8 @@ def frame_to_pandas(frame: nw.DataFrame[Any], exact: Collection[str] = ()) -> pd
     for name, dtype in frame.schema.items():
         if str(dtype) == "Object":
             raise DataError(f"column {name!r} holds Python objects: give numbers, text, dates or booleans")
+        if str(dtype) in {"Int128", "UInt128"}:
+            frame = frame.with_columns(_narrow(frame[name], exact=name in exact))
     arrow = frame.to_arrow()
     result = to_pandas(map_columns(arrow, simplify))
     for name in exact:
@@ -58,6 +60,15 @@ def frame_to_pandas(frame: nw.DataFrame[Any], exact: Collection[str] = ()) -> pd
             # With a missing value, pandas would make integers floats.
             result[name] = column.to_pandas(types_mapper=_INTEGERS.get if column.null_count else None)
     return result
+
+
+def _narrow(column: nw.Series[Any], *, exact: bool) -> nw.Series[Any]:
+    """Return integers of 128 bits, which Arrow does not know, as others, or else as text or floats."""
+    import narwhals as nw
+
+    low, high = column.min(), column.max()
+    fits = low is None or (low >= -(1 << 63) and high < 1 << 63)
+    return column.cast(nw.Int64 if fits else nw.String if exact else nw.Float64)
 
 
 def restore_frame(result: pd.DataFrame, frame: nw.DataFrame[Any], data: Any) -> Any:

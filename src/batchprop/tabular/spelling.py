@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -21,17 +22,39 @@ from pandas.api import types
 
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
-from batchprop.tabular.dtypes import SECONDS, TRUTH, simplify_column, to_seconds
+from batchprop.tabular.dtypes import SECONDS, TRUTH, simplify_column, to_seconds, zones_error
 
 _MOSTLY = 0.9
 _HEAD = 64  # words that are tried before all: most columns of words fit no spelling
 _MINUS = ("[−–]", "-")
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+# In English, German, French, Spanish, Italian, Portuguese and Dutch, from January on; none is of two months.
+_MONTHS = (
+    "january jan januar jänner janvier janv enero ene gennaio gen janeiro januari",
+    "february feb februar février févr fév febrero febbraio fevereiro fev februari",
+    "march mar märz mär mrz mars marzo março maart mrt",
+    "april apr avril avr abril abr aprile",
+    "may mai mayo maggio mag maio mei",
+    "june jun juni juin junio giugno giu junho",
+    "july jul juli juillet juil julio luglio lug julho",
+    "august aug août agosto ago augustus",
+    "september sep sept septembre septiembre settembre set setembro",
+    "october oct oktober okt octobre octubre ottobre ott outubro out",
+    "november nov novembre noviembre novembro",
+    "december dec dezember dez décembre déc diciembre dic dicembre dezembro",
+)
+_PLAIN_LETTERS = str.maketrans("äéûç", "aeuc")
+_MONTH_OF = {
+    word: str(number)
+    for number, names in enumerate(_MONTHS, 1)
+    for name in names.split()
+    for word in (name, name.translate(_PLAIN_LETTERS))
+}
 
 _BLANK = "[ \u00a0\u2009\u202f]"
 _UNIT = (
-    r"(?:US|CA?|AU?|NZ|HK|S|R)?\$|[¢£¤¥฿₡₦₨₩₪₫€₭₮₱₲₴₵₸₹₺₼₽₾₿]|USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|NZD|HKD|SGD|BRL"
-    r"|SEK|NOK|DKK|PLN|CZK|HUF|zł|Kč|Ft|(?:kr|Rs)\.?"
+    r"(?:US-?|CA?|AU?|NZ|HK|MX|NT|S|R)?\$|[¢£¤¥฿₡₦₨₩₪₫€₭₮₱₲₴₵₸₹₺₼₽₾₿円元원]|USD|EUR|GBP|CHF|JPY|CNY|RMB|INR|AUD|CAD"
+    r"|NZD|HKD|SGD|TWD|BRL|MXN|ARS|CLP|COP|SEK|NOK|DKK|ISK|PLN|CZK|HUF|RON|BGN|UAH|RUB|TRY|ILS|AED|SAR|QAR|EGP"
+    r"|ZAR|NGN|KES|PKR|BDT|LKR|THB|IDR|PHP|VND|KRW|zł|Kč|Ft|TL|บาท|грн|(?:kr|Rs|Rp|руб)\.?"
 )
 # The other units that people write behind a number, each with its other spellings. One letter is in its case.
 _MEASURES = {
@@ -46,14 +69,21 @@ _MEASURES = {
     "Wh": "", "kWh": "", "MWh": "", "hp": "bhp", "Nm": "", "V": "", "mV": "", "mA": "", "mAh": "", "Hz": "",
     "kHz": "", "MHz": "", "GHz": "", "kB": "", "MB": "", "GB": "", "TB": "", "px": "", "dpi": "",
     "°C": "", "°F": "", "°": "", "kcal": "", "kJ": "", "hPa": "", "mbar": "", "ppm": "", "rpm": "",
-    "km/h": "kmh kph", "mph": "", "m/s": "", "mpg": "", "kmpl": "km/l",
+    "km/h": "kmh kph", "mph": "", "m/s": "", "mpg": "", "kmpl": "km/l", "mg/dl": "", "g/dl": "", "mg/l": "",
+    "mmol/l": "", "mmhg": "", "bpm": "", "kg/m³": "kg/m3", "bps": "bp",
+    "pcs": "pc piece pieces",
 }  # fmt: skip
 _MEASURE_OF = {
     other if len(other) == 1 else other.lower(): name
     for name, others in _MEASURES.items()
     for other in (name, *others.split())
-}
-_FACTORS = {"k": 1e3, "K": 1e3, "mn": 1e6, "Mio": 1e6, "M": 1e6, "bn": 1e9, "Mrd": 1e9, "B": 1e9}
+} | {"percent": "%", "pct": "%"}
+_FACTORS = {
+    "k": 1e3, "K": 1e3, "thousand": 1e3, "mn": 1e6, "Mio": 1e6, "M": 1e6, "million": 1e6, "bn": 1e9,
+    "Mrd": 1e9, "B": 1e9, "billion": 1e9,
+}  # fmt: skip
+# Behind an amount of money this is no metre.
+_MILLIONS = "m"
 
 
 def _any_of(words: Iterable[str]) -> str:
@@ -63,27 +93,37 @@ def _any_of(words: Iterable[str]) -> str:
 
 
 _MEASURE, _FACTOR = _any_of(_MEASURE_OF), "|".join(_FACTORS)
-_AMOUNT = rf"(?i:inf(?:inity)?)|[0-9][0-9.,'’_]*(?:[eE][+-]?[0-9]+)?|[-+.,'’()]|{_BLANK}"
+_AMOUNT = rf"(?i:inf(?:inity)?)|[0-9][0-9.,'’_]*(?:[eE][+-]?[0-9]+)?|/-|[-+.,'’()—]|{_BLANK}"
 _ANY_UNIT = rf"{_UNIT}|[%‰]|{_MEASURE}"
 _BEHIND = rf"{_UNIT}|[%‰]|{_any_of([*_MEASURE_OF, *_FACTORS])}"
 # The ways to write one unit; ¥ and kr are of several countries, and so stay apart from their codes.
 _SAME_UNITS = {
-    "US$": "$", "USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "Rs": "₹", "₨": "₹", "PLN": "zł", "CZK": "Kč",
-    "HUF": "Ft", "C$": "CAD", "CA$": "CAD", "A$": "AUD", "AU$": "AUD", "NZ$": "NZD", "HK$": "HKD",
-    "S$": "SGD", "R$": "BRL",
+    "US$": "$", "US-$": "$", "USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "Rs": "₹", "₨": "₹", "PLN": "zł",
+    "CZK": "Kč", "HUF": "Ft", "円": "JPY", "元": "CNY", "RMB": "CNY", "KRW": "₩", "원": "₩", "RUB": "₽",
+    "руб": "₽", "TRY": "₺", "TL": "₺", "ILS": "₪", "THB": "฿", "บาท": "฿", "VND": "₫", "UAH": "₴", "грн": "₴",
+    "IDR": "Rp", "MX$": "MXN", "NT$": "TWD", "C$": "CAD", "CA$": "CAD", "A$": "AUD", "AU$": "AUD",
+    "NZ$": "NZD", "HK$": "HKD", "S$": "SGD", "R$": "BRL",
 }  # fmt: skip
-_CLOCK = r"(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2}(?:\.\d{1,6})?))?"
-_UTC = r"(?: ?(?:Z|UTC|GMT|\+00:?00))"
+_CLOCK = r"(?P<H>\d{1,2})[:.h](?P<M>\d{2})(?:[:.](?P<S>\d{2}(?:\.\d{1,6})?))?"
+_UTC = r"(?: ?(?:(?:Z|UTC|GMT|(?:GMT)?\+00:?00)(?: \([^)]*\))?|Uhr|h))"
 _TIME = rf"(?:(?:,? +|T|:){_CLOCK}(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?{_UTC}?)?"
 _DAY, _MONTH, _YEAR = r"(?P<d>\d{1,2})", r"(?P<m>\d{1,2})", r"(?P<y>\d{4}|\d{2})"
-_ORDINAL = r"(?:\.|st|nd|rd|th)?"
+_ORDINAL = r"(?:\.|st|nd|rd|th|er|º)?"
 _WEEKDAY = r"(?:(?i:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,? )?"
 _TIME_OF_DAY = r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?"
 _DAYS = r"(?:-?\d+ days?,? [+-]?)?"
+_LONG_TIME = r"\d{1,5}:[0-5]\d:[0-5]\d(?:\.\d{1,9})?"
+_HALF_SECONDS = 12 * 3600
+_HALF_DAY = r"(?:0?[1-9]|1[0-2]):[0-5]\d(?::[0-5]\d)? ?[AaPp]\.?[Mm]\.?"
+# 1h 30m, 2 days and 4 hours, and ISO's P1DT2H.
+_PART = r"\d+(?:\.\d+)? ?(?:d|days?|h|hrs?|hours?|m|mins?|minutes?|s|secs?|seconds?)"
+_PARTS = rf"(?i:{_PART}(?:(?:,| and)? ?{_PART}){{0,3}})|\d+h[0-5]\d"
+_ISO_PARTS = r"P(?:\d+D|(?:\d+D)?T(?:\d+H)?(?:\d+M)?(?:\d+(?:\.\d+)?S)?)"
 _TRUE, _FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")
 _ZONED_DATE = r"^\d{4}-?\d{2}-?\d{2}[T ]\d{2}.*(?:[Zz]|UTC|GMT|[+-]\d{2}(?::?\d{2})?)$"
 _ZONE = "zone"
-_NAME = r"(?P<m>(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))[a-zA-Z]*\.?"
+_NAME = rf"(?P<m>{_any_of(_MONTH_OF)})\.?"
+_OF = "(?: (?:de|del|of) |[ ,/-]*)"
 
 
 def _number(point: str, separator: str) -> str:
@@ -94,9 +134,14 @@ def _number(point: str, separator: str) -> str:
         groups += r"|[1-9]\d?(?:,\d{2})+,\d{3}"  # lakhs and crores
     # Nor are thousands grouped before an exponent: 2,063e4 has decimals behind its comma.
     plain = rf"(?:\d+(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?"
-    digits = rf"(?:(?:{groups})(?:{point}\d*)?|{plain})"
-    amount = rf"(?:{_UNIT})?{_BLANK}?[+-]?{digits}(?:{_BLANK}?(?:{_FACTOR}))?{_BLANK}?(?:{_ANY_UNIT})?"
-    return rf"^(?:[+-]?{_BLANK}?{amount}|\({amount}\)|{amount}-|[+-]?(?i:inf(?:inity)?))$"
+    # "5,-" and "5/-" say that there are no cents.
+    digits = rf"(?:(?:{groups})(?:{point}\d*)?|{plain}|(?:{groups}|\d+)(?:{point}[-—]{{1,2}}|/-))"
+    behind = rf"{digits}(?:{_BLANK}?(?:{_FACTOR}))?{_BLANK}?(?:{_ANY_UNIT})?"
+    amount = rf"(?:{_UNIT})?{_BLANK}?{behind}"
+    signed = rf"[+-]?{_BLANK}?{amount}|(?:{_UNIT}){_BLANK}?[+-]{behind}"
+    millions = rf"{digits}{_BLANK}?{_MILLIONS}"
+    money = rf"[+-]?(?:(?:{_UNIT}){_BLANK}?{millions}|{millions}{_BLANK}?(?:{_UNIT}))"
+    return rf"^(?:{signed}|{money}|\({amount}\)|{amount}-|[+-]?(?i:inf(?:inity)?))$"
 
 
 Floats = npt.NDArray[np.float64]
@@ -127,7 +172,7 @@ IN_WEEKS, IN_MONTHS, IN_QUARTERS = (f"the first day of each {part}" for part in 
 MOSTLY_DATES = "mostly dates"
 SEVERAL_UNITS = "numbers of several units"
 _QUARTER = "[Qq](?P<q>[1-4])"
-_DIGITS = {ord(zero) + i: str(i) for zero in "٠۰０" for i in range(10)}
+_DIGITS = {ord(zero) + i: str(i) for zero in "٠۰०০੦૦୦௦౦೦൦๐໐༠၀០᠐０" for i in range(10)}
 _OTHER_SIGNS = str.maketrans(
     _DIGITS | {ord(a): b for a, b in zip("٪％．，：／－＋٫٬", "%%.,:/-+.,", strict=True)}
 )
@@ -135,12 +180,17 @@ _OTHER_SIGN = f"[{''.join(map(chr, _OTHER_SIGNS))}]"
 
 # Alone with a month, four digits are a year only if they may be one: 3/1200 is none.
 _RECENT = r"(?P<y>(?:1[5-9]|2[01])\d{2})"
-_SIGNS = r"(?:[/-]|\. ?)"
+_SIGNS = r"(?:[/ -]|\. ?)"
 _COMPACT = r"\d{8}T\d{2}(?:\d{2}(?:\d{2}(?:\.\d+)?)?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?"
 SPELLINGS = {
     "point": Spelling("number", _number(r"\.", ","), "a number like 1,234.5"),
     "comma": Spelling("number", _number(",", r"\."), "a number like 1.234,5", "',' before the decimals"),
-    SECONDS: Spelling("number", f"^{_DAYS}{_TIME_OF_DAY}$", "a time like 10:30", IN_SECONDS),
+    SECONDS: Spelling(
+        "number",
+        f"^(?:{_DAYS}{_TIME_OF_DAY}|{_LONG_TIME}|{_HALF_DAY}|{_PARTS}|{_ISO_PARTS})$",
+        "a time like 10:30",
+        IN_SECONDS,
+    ),
     "iso": Spelling(
         "date",
         rf"^(?:\d{{4}}-\d{{2}}-\d{{2}}(?:[T ]\d{{2}}(?::\d{{2}}.*)?)?|{_COMPACT})$",
@@ -156,18 +206,31 @@ SPELLINGS = {
     ),
     # With points between, the day comes first everywhere.
     "monthfirst": Spelling(
-        "date", f"^{_MONTH}[/-]{_DAY}[/-]{_YEAR}{_TIME}$", "a date like 02/29/2020", "the month first"
+        "date", f"^{_MONTH}[/ -]{_DAY}[/ -]{_YEAR}{_TIME}$", "a date like 02/29/2020", "the month first"
     ),
     "daynamed": Spelling(
-        "date", rf"^{_WEEKDAY}{_DAY}{_ORDINAL}[ /-]{_NAME}[ ,/-]+{_YEAR}{_TIME}$", "a date like 29 Feb 2020"
+        "date", f"^{_WEEKDAY}{_DAY}{_ORDINAL}{_OF}{_NAME}{_OF}{_YEAR}{_TIME}$", "a date like 29 Feb 2020"
     ),
     "monthnamed": Spelling(
-        "date", f"^{_WEEKDAY}{_NAME} {_DAY}{_ORDINAL},? {_YEAR}{_TIME}$", "a date like Feb 29, 2020"
+        "date", f"^{_WEEKDAY}{_NAME}[ /-]+{_DAY}{_ORDINAL},?[ /-]{_YEAR}{_TIME}$", "a date like Feb 29, 2020"
     ),
+    "yearfirstnamed": Spelling("date", f"^{_Y4}[ /-]?{_NAME}[ /-]?{_DAY}{_TIME}$", "a date like 2020-Feb-29"),
+    # As C's ctime and the command date write it.
+    "clocknamed": Spelling(
+        "date",
+        rf"^{_WEEKDAY}{_NAME} +{_DAY} {_CLOCK}(?P<half>)(?: UTC| GMT)? {_Y4}$",
+        "a date like Sat Feb 29 10:30:00 2020",
+    ),
+    "weekdate": Spelling("date", rf"^{_RECENT}-?W(?P<w>[0-5]\d)-?(?P<d>[1-7])$", "a date like 2020-W09-6"),
     "week": Spelling("date", rf"^{_RECENT}-?W(?P<w>[0-5]\d)$", "a week like 2020-W09", IN_WEEKS),
-    "month": Spelling("date", rf"^{_RECENT}(?:[/-]|年){_MONTH}月?$", "a month like 2020-02", IN_MONTHS),
+    "month": Spelling("date", rf"^{_RECENT}(?:[/mM-]|年){_MONTH}月?$", "a month like 2020-02", IN_MONTHS),
     "yearlast": Spelling("date", rf"^{_MONTH}[/-]{_RECENT}$", "a month like 02/2020", IN_MONTHS),
-    "yearnamed": Spelling("date", rf"^{_NAME}[ ,-]+{_RECENT}$", "a month like Feb 2020", IN_MONTHS),
+    "yearnamed": Spelling("date", f"^{_NAME}{_OF}{_RECENT}$", "a month like Feb 2020", IN_MONTHS),
+    "yearthennamed": Spelling("date", f"^{_RECENT}[ /-]?{_NAME}$", "a month like 2020-Feb", IN_MONTHS),
+    # As spreadsheets and SAS write it; behind a blank the two digits may be the day.
+    "shortnamed": Spelling(
+        "date", rf"^{_NAME}(?:-|[ -]?['’])?(?P<y>\d{{2}})$", "a month like Feb-20", IN_MONTHS
+    ),
     "quarter": Spelling("date", rf"^{_RECENT}[ /-]?{_QUARTER}$", "a quarter like 2020-Q1", IN_QUARTERS),
     "quarterfirst": Spelling("date", rf"^{_QUARTER}[ /-]?{_RECENT}$", "a quarter like Q1 2020", IN_QUARTERS),
     TRUTH: Spelling("boolean", f"^(?:{'|'.join((*_TRUE, *_FALSE))})$", "true or false"),
@@ -184,7 +247,13 @@ ZONED = f"iso {_ZONE}"
 """The stored spelling of dates with a time zone, in text or typed."""
 
 _FIND_UNITS = re.compile(_BEHIND).findall
-_FITS = {key: re.compile(spelling.pattern).match for key, spelling in SPELLINGS.items()}
+_IS_MONEY = re.compile(_UNIT).fullmatch
+
+
+@cache
+def _matcher(key: str) -> Callable[[str], object]:
+    # Compiled when it is needed: a start of the command waits for none of them.
+    return re.compile(SPELLINGS[key].pattern).match
 
 
 def clean(column: pd.Series, rules: TextRules = USUAL, *, labels: bool = False) -> pd.Series:
@@ -308,8 +377,13 @@ def _unify(units: str) -> str:
     >>> _unify("US$"), _unify("$ USD"), _unify("$ %"), _unify("KGs"), _unify("K")
     ('$', '$', '$ %', 'kg', '')
     """
-    names = [unit.rstrip(".") for unit in _FIND_UNITS(units) if unit not in _FACTORS]
+    found = _FIND_UNITS(units)
+    names = [unit.rstrip(".") for unit in found if unit not in _FACTORS and not _is_million(unit, found)]
     return " ".join(dict.fromkeys(map(_unify_name, names)))
+
+
+def _is_million(unit: str, units: list[str]) -> bool:
+    return unit == _MILLIONS and any(map(_IS_MONEY, units))
 
 
 def _unify_name(unit: str) -> str:
@@ -321,10 +395,11 @@ def _unify_name(unit: str) -> str:
 def _factor_of(units: str) -> float:
     """Return by what a number is multiplied: 1.2M is 1.2 millions.
 
-    >>> _factor_of("€ M"), _factor_of("km"), _factor_of("k")
-    (1000000.0, 1.0, 1000.0)
+    >>> _factor_of("€ M"), _factor_of("km"), _factor_of("k"), _factor_of("£ m")
+    (1000000.0, 1.0, 1000.0, 1000000.0)
     """
-    return math.prod(_FACTORS.get(unit, 1.0) for unit in _FIND_UNITS(units))
+    found = _FIND_UNITS(units)
+    return math.prod(1e6 if _is_million(unit, found) else _FACTORS.get(unit, 1.0) for unit in found)
 
 
 def is_number_gap(numbers: pd.Series, spelling: str, rules: TextRules) -> npt.NDArray[np.bool_]:
@@ -396,42 +471,60 @@ def _to_number(text: pa.Array, spelling: str) -> Floats:
     fits = pc.match_substring_regex(text, SPELLINGS[spelling].pattern)
     text = pc.if_else(fits, text, None)
     separator = "." if spelling == "comma" else ","
-    plain = pc.replace_substring_regex(text, rf"{_BEHIND}|-$|[+()'’_{separator}]|{_BLANK}", "")
+    plain = pc.replace_substring_regex(
+        text, rf"{_BEHIND}|[.,][-—]{{1,2}}|/-|-$|[+()'’_{separator}]|{_BLANK}", ""
+    )
     numbers = pc.cast(pc.replace_substring(plain, ",", "."), pa.float64()).to_numpy(zero_copy_only=False)
-    if pc.any(pc.match_substring_regex(text, f"[0-9.,]{_BLANK}?(?:{_FACTOR})")).as_py():
+    if pc.any(pc.match_substring_regex(text, f"[0-9.,]{_BLANK}?(?:{_FACTOR}|{_MILLIONS})")).as_py():
         factors = _map_units(text, lambda words: pa.array(map(_factor_of, words), pa.float64()))
         numbers = numbers * factors.to_numpy(zero_copy_only=False)
-    behind = pc.match_substring_regex(text, r"^\(|-$")  # as accountants write less than nothing
+    behind = pc.match_substring_regex(text, r"^\(|[^.,/-]-$")  # as accountants write less than nothing
     return np.asarray(np.where(behind.fill_null(False).to_numpy(zero_copy_only=False), -numbers, numbers))
 
 
 def _to_seconds(text: pa.Array) -> Floats:
     text = pc.if_else(pc.match_substring_regex(text, SPELLINGS[SECONDS].pattern), text, None)
-    short = pc.match_substring_regex(text, r"^(?:.* )?[+-]?\d{1,2}:\d{2}$")
-    words = pc.if_else(short, _join("", text, pa.repeat(pa.scalar(":00", text.type), len(text))), text)
-    return np.asarray(to_seconds(pd.to_timedelta(words.to_pandas(), errors="coerce")))
+    # Parts get the names of units that pandas knows.
+    words = pc.if_else(pc.match_substring_regex(text, f"^(?:{_PARTS})$"), pc.utf8_lower(text), text)
+    for pattern, unit in ((",|and", ""), (r"^(\d+h\d+)$", r"\1m"), (r"(\d) ?d[ays]*", r"\1 days ")):
+        words = pc.replace_substring_regex(words, pattern, unit)
+    for unit in "hms":
+        words = pc.replace_substring_regex(words, rf"(\d) ?{unit}[a-z]*", rf"\1{unit} ")
+    half = pc.match_substring_regex(words, f"^{_HALF_DAY}$")
+    clock = pc.replace_substring_regex(pc.if_else(half, words, None), r" ?[AaPp]\.?[Mm]\.?$", "")
+    clock = pc.if_else(half, clock, words)
+    short = pc.match_substring_regex(clock, r"^(?:.* )?[+-]?\d{1,2}:\d{2}$")
+    clock = pc.if_else(short, _join("", clock, pa.repeat(pa.scalar(":00", text.type), len(text))), clock)
+    seconds = np.asarray(to_seconds(pd.to_timedelta(clock.to_pandas(), errors="coerce")))
+    is_half, is_late = (
+        pc.fill_null(flags, False).to_numpy(zero_copy_only=False)
+        for flags in (half, pc.match_substring_regex(words, "[Pp]"))
+    )
+    return np.where(is_half, seconds % _HALF_SECONDS + _HALF_SECONDS * is_late, seconds)
 
 
 def _to_date(text: pa.Array, spelling: str) -> npt.NDArray[np.datetime64]:
     pattern = SPELLINGS[spelling].pattern
     if spelling == "iso":
         words = pc.if_else(pc.match_substring_regex(text, pattern), text, None)
-        words = pc.replace_substring_regex(words, " ?(?:UTC|GMT)$", "Z").to_pandas()
+        words = pc.replace_substring_regex(words, " ?(?:UTC|GMT)$", "Z")
+        words = pc.replace_substring_regex(words, r",(\d)", r".\1").to_pandas()
         dates = pd.to_datetime(words, format="ISO8601", errors="coerce", utc=True)
         return np.asarray(dates.dt.tz_localize(None).to_numpy())
     parts = pc.extract_regex(text, pattern)
     words = dict(zip((part.name for part in parts.type), parts.flatten(), strict=True))
     if "w" in words:
-        mondays = _join("-", words["y"], words["w"], pa.scalar("1", text.type)).to_pandas()
-        return np.asarray(pd.to_datetime(mondays, format="%G-%V-%u", errors="coerce").to_numpy())
+        day = words.get("d", pa.scalar("1", text.type))
+        days = _join("-", words["y"], words["w"], day).to_pandas()
+        return np.asarray(pd.to_datetime(days, format="%G-%V-%u", errors="coerce").to_numpy())
     year, month = words["y"], words["m"] if "m" in words else _first_month(words["q"])
     if pc.any(short := pc.equal(pc.utf8_length(year), 2)).as_py():
         # 69 is 2069, and 70 is 1970, as in POSIX.
         century = pc.if_else(pc.less(year, "70"), "20", "19").cast(year.type)
         year = pc.if_else(short, _join("", century, year), year)
     if spelling.endswith("named"):
-        month = pc.cast(pc.index_in(pc.utf8_lower(month), pa.array(_MONTHS, month.type)), pa.int64())
-        month = pc.cast(pc.add(month, 1), year.type)
+        place = pc.index_in(pc.utf8_lower(month), pa.array(_MONTH_OF, month.type))
+        month = pc.take(pa.array(_MONTH_OF.values(), year.type), place)
     day = words.get("d", pa.scalar("1", year.type))
     days = pd.to_datetime(_join("-", year, month, day).to_pandas(), format="%Y-%m-%d", errors="coerce")
     if "H" in words and pc.any(pc.greater(pc.utf8_length(words["H"]), 0)).as_py():
@@ -523,7 +616,7 @@ class SpellingCandidates:
         first = words.iloc[: _HEAD - self._n_first]
         self._n_first += len(first)
         self._first_words += first[~first.isin(among_numbers)].tolist()
-        self.parsed = {key: part for key, part in self.parsed.items() if all(map(_FITS[key], head))}
+        self.parsed = {key: part for key, part in self.parsed.items() if all(map(_matcher(key), head))}
         if not self.parsed:
             self._all_digits = False
             return
@@ -568,8 +661,13 @@ class SpellingCandidates:
         self._with_unit += pc.sum(pc.not_equal(units, "")).as_py() or 0
         self._units |= dict.fromkeys(unit for unit in pc.unique(units).to_pylist() if unit)
         behind = pc.unique(pc.replace_substring_regex(text, _AMOUNT, " ")).to_pylist()
-        self._factors |= {unit for words in behind for unit in _FIND_UNITS(words) if unit in _FACTORS}
-        text = pc.replace_substring_regex(text, f"{_BLANK}?(?:{_BEHIND}){_BLANK}?", "")
+        self._factors |= {
+            unit
+            for found in map(_FIND_UNITS, behind)
+            for unit in found
+            if unit in _FACTORS or _is_million(unit, found)
+        }
+        text = pc.replace_substring_regex(text, f"{_BLANK}?(?:{_BEHIND}){_BLANK}?|^[^0-9]+|[^0-9]+$", "")
         grouped = text.filter(pc.match_substring_regex(text, f"[0-9](?:[.,'’_]|{_BLANK})[0-9]"))
         self._n_separated += len(grouped)
         signs = pc.unique(pc.replace_substring_regex(grouped, f"[^.,'’_{_BLANK[1:]}", "")).to_pylist()
@@ -605,7 +703,7 @@ class SpellingCandidates:
         return "" if is_one else f"{SEVERAL_UNITS}, such as {shown}"
 
     def _drop_numbers(self) -> None:
-        self.parsed = {key: part for key, part in self.parsed.items() if SPELLINGS[key].kind != "number"}
+        self.parsed = {key: part for key, part in self.parsed.items() if key not in DECIMALS.values()}
 
     def decide(self, name: str) -> str | None:
         """Return the spelling of the column, None if its words are words.
@@ -624,10 +722,7 @@ class SpellingCandidates:
             )
         spelling = next(iter(fitting), None)
         if spelling == "iso" and 0 < self._zoned < self._dates:
-            raise DataError(
-                f"in the column {name!r} {self._zoned:,} of {self._dates:,} dates have a time zone: give all "
-                "of them one, or none"
-            )
+            raise zones_error(name, self._zoned, self._dates)
         return spelling
 
     def to_stored(self, spelling: str | None) -> str:
@@ -660,8 +755,9 @@ class SpellingCandidates:
         separators = " and ".join(names)
         parts = [f"{separators} between thousands"] if between and of.kind == "number" else []
         some = "some " if self._is_unit_optional else ""
-        units = [f"{name!r} for {_FACTORS[name]:,.0f}" for name in sorted(self._factors)]
+        units = [f"{name!r} for {_FACTORS.get(name, 1e6):,.0f}" for name in sorted(self._factors)]
         units += [f"{some}in {unit}" for unit in sorted(self._units)]
+        units = units if spelling in DECIMALS.values() else []
         gaps = [f"{' and '.join(map(repr, sorted(self._gaps)))} for missing"] if self._gaps else []
         hint = ""
         if spelling == "point" and self.is_open and self._n_separated > 1:
@@ -674,7 +770,7 @@ class SpellingCandidates:
     def _describe_dates(self) -> str:
         """Say that the first words are mostly dates, with one that is none, or of another spelling; or ""."""
         words, dates = self._first_words, [key for key, of in SPELLINGS.items() if of.kind == "date"]
-        fits = {key: [_FITS[key](word) is not None for word in words] for key in dates}
+        fits = {key: [_matcher(key)(word) is not None for word in words] for key in dates}
         n_dates = sum(map(any, zip(*fits.values(), strict=True)))
         if n_dates < max(1, _MOSTLY * len(words)):
             return ""

@@ -117,7 +117,9 @@ def target_values(column: pd.Series) -> npt.NDArray[Any]:
 def _numpy_dtype(column: pd.Series) -> np.dtype[Any]:
     dtype: Any = column.dtype
     plain: np.dtype[Any] = getattr(dtype, "numpy_dtype", dtype)
-    return plain
+    # pandas groups no floats of 16 or 128 bits.
+    wider = {2: np.float32, 16: np.float64}.get(plain.itemsize)
+    return np.dtype(wider) if plain.kind == "f" and wider is not None else plain
 
 
 def moments_error(name: str, what: Literal["dates", "times"], *, in_text: bool = False) -> DataError:

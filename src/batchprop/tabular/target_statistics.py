@@ -567,7 +567,8 @@ class TargetAccumulator:
         # Text such as "Q1 2023" may name classes, if somebody says so.
         if self.task == "classification" or words is None or words.numbers:
             return
-        if words.dates or words.times:
+        # "5 min" and "7 min" are numbers of one unit.
+        if words.dates or (words.times and self._spelling is None):
             raise moments_error(self.name, "dates" if words.dates else "times", in_text=True)
 
     def _infer_task(self) -> tuple[Task, str]:

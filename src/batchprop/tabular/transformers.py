@@ -370,7 +370,8 @@ def _read_text(column: pd.Series, kind: str, spelling: str, rules: TextRules) ->
     if spelling == SECONDS:
         # As a Parquet file has them: a number of seconds.
         plain = plain_spelling("number", rules)
-        seconds = parse(column, plain, rules)
+        # But 5 kg are no seconds.
+        seconds = parse(column, plain, rules).mask(has_other_unit(column, "number", ""))
         gaps |= is_number_gap(seconds, plain, rules)
         values = values.fillna(seconds.mask(gaps))
     else:
