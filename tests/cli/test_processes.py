@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from batchprop.tabular import train_table
-from tests.cli.commands import QUICK, SOURCES, command, environment, flowers, run
+from tests.cli.commands import QUICK, SOURCES, flowers, run
 
 # The commands of other processes have the presets of users.
 PLAIN: dict[str, Any] = {"members": 1, "bins": 0, "dropout": 0, "schedule": "constant", "learning_rate": 0.01}
@@ -32,7 +31,7 @@ def test_two_processes_train_the_model_of_one(tmp_path, quick_start, capfd):
     printed = capfd.readouterr()
     assert printed.out.count("epoch 1/3") == 1, "process 0 alone prints"
     assert printed.err == ""
-    quick: dict[str, Any] = {"hidden": (8,), "epochs": 3, "batch_size": 16, "engine": "jax"}
+    quick: dict[str, Any] = {"hidden": (8,), "epochs": 3, "batch_size": 16, "engine": "numpy"}
     alone = train_table(table, target="species", **quick, **PLAIN)
     history = pd.read_csv(out / "history.csv")
     assert_allclose(history["loss"], [epoch.loss for epoch in alone.history], rtol=1e-4)
@@ -40,32 +39,19 @@ def test_two_processes_train_the_model_of_one(tmp_path, quick_start, capfd):
     assert not (tmp_path / "model.checkpoints").exists()
 
 
-def test_sigterm_saves_the_model_of_all(tmp_path, quick_start):
+def test_sigterm_saves_the_model_of_all(tmp_path, origin):
     table, out = flowers(tmp_path / "flowers.csv"), tmp_path / "model"
-    words = (
-        "train",
-        table,
-        "--target",
-        "species",
-        "--processes",
-        "2",
-        "--out",
-        out,
-        "--device",
-        "cpu",
-        *PARTS,
-    )
-    with subprocess.Popen(
-        command(*words, "--epochs", "100000", "--patience", "100000"),
-        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    ) as started:  # fmt: skip
+    words = ("train", table, "--target", "species", "--processes", "2", "--out", out, "--device", "cpu", *PARTS)
+    started = origin.start((*words, "--epochs", "100000", "--patience", "100000"), tmp_path)
+    try:
         printed = []
-        assert started.stdout is not None
         for line in started.stdout:
             printed.append(line)
             if line.startswith("epoch 1/"):
                 started.send_signal(signal.SIGTERM)
-    assert started.returncode == 128 + signal.SIGTERM, "".join(printed)
+        assert started.wait() == 128 + signal.SIGTERM, "".join(printed)
+    finally:
+        started.close()
     assert json.loads((out / "settings.json").read_text())["training"]["interrupted"] is True
     assert (tmp_path / "model.checkpoints").is_dir()
 

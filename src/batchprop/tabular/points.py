@@ -14,7 +14,7 @@ from batchprop.data.rejects import RejectedRows
 from batchprop.data.separators import check_separator
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.schema import ColumnSchema
-from batchprop.tabular.spelling import SpellingCandidates, clean
+from batchprop.tabular.spelling import SpellingCandidates, clean, may_fit
 
 _THOUSAND = 1000
 
@@ -60,11 +60,14 @@ def _read_again(names: Sequence[str], files: Sequence[Path], options: TrainOptio
             name: SpellingCandidates(kinds.get(name), rules=rules) for name in names if name in table.names
         }
         for _, block in blocks:
+            still_open = dict[str, SpellingCandidates]()
             for name, candidates in open_ones.items():
-                words = block[str(table.names.index(name))].to_pandas().astype(object)
-                candidates.narrow(clean(words, rules).dropna())
-            # So most columns are looked at in the first block only.
-            open_ones = {name: each for name, each in open_ones.items() if each.is_open}
+                words = clean(block[str(table.names.index(name))].to_pandas().astype(object), rules).dropna()
+                # Of most columns the first few words of the first block show that no point is between thousands.
+                if may_fit(words, "comma", rules):
+                    candidates.narrow(words)
+                    still_open |= {name: candidates} if candidates.is_open else {}
+            open_ones = still_open
             if not open_ones:
                 break
         return {name: each.describe("point") for name, each in open_ones.items()}

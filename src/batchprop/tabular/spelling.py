@@ -453,6 +453,21 @@ def _parse(text: pa.Array, spelling: str, rules: TextRules) -> Floats | npt.NDAr
     return _to_number(text, spelling) if SPELLINGS[spelling].kind == "number" else _to_date(text, spelling)
 
 
+def may_fit(words: pd.Series, spelling: str, rules: TextRules) -> bool:
+    """Return whether the first of words, none of them missing, fit a spelling: most columns need no others.
+
+    >>> may_fit(pd.Series(["1.137", "63"]), "comma", USUAL), may_fit(pd.Series(["1.5"]), "comma", USUAL)
+    (True, False)
+    """
+    return all(map(_FITS[spelling], _head(words, rules)))
+
+
+def _head(words: pd.Series, rules: TextRules) -> list[str]:
+    """Return the first words, without those that mean that a value is missing, and with the usual signs."""
+    head = [word for word in words.iloc[:_HEAD] if word not in rules.among_numbers]
+    return [re.sub(*_MINUS, word.translate(_OTHER_SIGNS)) for word in head]
+
+
 def _normalize_signs(words: pd.Series) -> pa.Array:
     """Return words with the minus sign of keyboards, and other scripts' digits as 0 to 9."""
     array = pa.array(words, pa.large_string(), from_pandas=True)
@@ -610,9 +625,7 @@ class SpellingCandidates:
     def narrow(self, words: pd.Series) -> None:
         """Drop the spellings that one of more words (k,), none of them missing, does not fit."""
         # Arrow is for many words: a few of them show that most columns of words fit no spelling.
-        among_numbers = self._rules.among_numbers
-        head = [word for word in words.iloc[:_HEAD] if word not in among_numbers]
-        head = [re.sub(*_MINUS, word.translate(_OTHER_SIGNS)) for word in head]
+        among_numbers, head = self._rules.among_numbers, _head(words, self._rules)
         first = words.iloc[: _HEAD - self._n_first]
         self._n_first += len(first)
         self._first_words += first[~first.isin(among_numbers)].tolist()
