@@ -367,9 +367,9 @@ def test_invalid_engine_is_refused(parameters: dict[str, Any], message: str) -> 
 
 
 # Every check compiles anew, for shapes of its own. Tables, labels and settings are read before the engine is
-# asked, and those checks are on NumPy's alone; others are of what tests above look at. A regressor has the few
-# where its own numbers count, which with dtype=None are of the table's type. A few large steps learn what the
-# checks ask for.
+# asked, and those checks are on NumPy's alone; others are of what tests above look at. A regressor has the
+# few where its own numbers count, which with dtype=None are of the table's type. A few large steps learn what
+# the checks ask for.
 BRIEF: dict[str, Any] = {"engine": "jax", "max_iter": 30, "learning_rate_init": 0.01}
 READ_BEFORE = (
     "sparse|dtype_object|pipeline|fit_score|pandas|n_features|classes$|y_2d|an_array|nan_inf|overwrite|one_label|"

@@ -220,7 +220,7 @@ def test_two_runs_cost_more_than_each_and_less_than_both(accountant: Accountant)
     assert max(one, other) < both < one + other
 
 
-@settings(max_examples=4)
+@settings(max_examples=2)
 @given(RATES, NOISES, STEPS)
 def test_renyi_epsilon_falls_with_noise_and_rises_with_rate_and_steps(
     rate: float, noise: float, steps: int
