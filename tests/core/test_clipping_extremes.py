@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from batchprop import optimizers
 from batchprop.batches import Dataset
-from batchprop.clipping import clip_by_global_norm
+from batchprop.clipping import clip_by_global_norm, clip_columns
 from batchprop.dp_sgd import AutomaticClipping, Clipping, DPMechanism, FlatClipping, PerLayerClipping
 from batchprop.engines.jax import JaxEngine
 from batchprop.engines.numpy import NumpyEngine
@@ -190,6 +190,19 @@ def test_gradients_of_mixed_exponents_get_the_length_of_the_limit(
     length = float(np.asarray(clipped, "float64")[0, 0]) * np.sqrt(h * h + 1)
     expected = limit * before / (before + 0.01) if name == "automatic" else limit
     assert_allclose(length, expected, rtol=1e-5)
+
+
+def test_norms_are_as_exact_as_the_resolution_asks() -> None:
+    info = np.finfo("float32")
+    # Just below: JAX takes dz² for 0.
+    dz, h = np.float32(0.99 * np.sqrt(info.tiny)), np.float32(1e10)
+    exact = float(dz) * float(h)
+    resolution = exact / float(info.eps) / 3
+    (scaled,) = jax.jit(lambda dZ, H: clip_columns((dZ,), (H,), lambda norms: norms, resolution=resolution))(
+        np.full((1, 1), dz), np.full((1, 1), h)
+    )
+    # The factor is the norm itself.
+    assert abs(float(scaled[0, 0]) / float(dz) - exact) <= float(info.eps) * resolution
 
 
 @pytest.mark.parametrize("name", METHODS)
