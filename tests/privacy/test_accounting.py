@@ -26,8 +26,8 @@ DELTA = 1e-5
 ACCOUNTANTS: tuple[Accountant, ...] = ("pld", "rdp")
 # ε from 0.0004 to 117.
 GRID = [SamplingRun(*kind) for kind in product((0.001, 0.01, 0.1), (0.7, 1.1, 4.0), (1, 100, 3000))]
-# Every rate, noise and number of steps twice, with the smallest and the largest of all: each takes long.
-SOME = [GRID[number] for number in (0, 5, 10, 15, 22, 26)]
+# Every rate, noise and number of steps, with the smallest and the largest of all: each takes long.
+SOME = [GRID[number] for number in (0, 5, 10, 22, 26)]
 NOISES = st.floats(0.6, 20)
 RATES = st.floats(1e-4, 0.5)
 STEPS = st.integers(1, 5000)
@@ -144,8 +144,8 @@ def test_large_epsilon_falls_with_noise_and_rises_with_rate_and_steps() -> None:
 
     # Both sides of every limit of the accounting: from ε = 20 to beyond the largest that "pld" computes.
     by_noise = along([SamplingRun(0.5, 16.0 * 0.029**i, 1000) for i in range(4)])
-    by_rate = along([SamplingRun(0.001 * 16.0**i, 0.4, 1000) for i in range(3)])
-    by_steps = along([SamplingRun(0.5, 0.628, 10 * 81**i) for i in range(3)])
+    by_rate = along([SamplingRun(rate, 0.4, 1000) for rate in (0.016, 0.256)])
+    by_steps = along([SamplingRun(0.5, 0.628, steps) for steps in (10, 1000, 65_610)])
     assert by_noise == sorted(by_noise)
     assert by_rate == sorted(by_rate)
     assert by_steps == sorted(by_steps)
@@ -211,12 +211,9 @@ def test_epsilon_does_not_depend_on_order_or_splitting_of_runs(accountant: Accou
     assert every == {together}
 
 
-@pytest.mark.parametrize("accountant", ACCOUNTANTS)
-def test_two_runs_cost_more_than_each_and_less_than_both(accountant: Accountant) -> None:
+def test_two_runs_cost_more_than_each_and_less_than_both() -> None:
     first, second = SamplingRun(0.01, 0.8, 500), SamplingRun(0.05, 2.0, 200)
-    one, other, both = (
-        compute_epsilon(runs, DELTA, accountant) for runs in ([first], [second], [first, second])
-    )
+    one, other, both = (compute_epsilon(runs, DELTA, "rdp") for runs in ([first], [second], [first, second]))
     assert max(one, other) < both < one + other
 
 
