@@ -132,7 +132,7 @@ def problems_of_every_head(activation: str) -> list[Problem]:
 EVERY_PAIR = [(activation, head) for activation in ACTIVATION_NAMES for head in HEAD_MAKERS]
 
 
-def sample_pairs(n_more: int = 12) -> list[tuple[str, str]]:
+def sample_pairs(n_more: int = 3) -> list[tuple[str, str]]:
     """Return every activation with some head, every head with some activation, and more by a fixed seed.
 
     An activation knows nothing of the head, so tests that compile need not see all the pairs; the NumPy

@@ -34,6 +34,11 @@ def test_near_name_is_suggested() -> None:
     assert errors.did_you_mean("zzz", ["species", "petal"]) == ""
 
 
+def test_missing_module_of_our_own_is_no_missing_extra() -> None:
+    with pytest.raises(ModuleNotFoundError, match="ours"), errors.require_extra("onnx", "ONNX"):
+        raise ModuleNotFoundError("ours", name="batchprop.nowhere")
+
+
 def test_long_list_of_names_is_truncated() -> None:
     assert errors.join_truncated(["a", "b", "c", "d"], shown=2) == "a, b and 2 more"
     assert errors.join_truncated(["a", "b"], shown=2) == "a, b"

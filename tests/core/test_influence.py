@@ -150,3 +150,8 @@ def test_input_that_is_not_a_table_is_refused(rows: Any, targets: Any, told: str
     X, y = table("multiclass")
     with refused(told, kind=InputError):
         bp.influence(fitted("multiclass"), X, y, rows, targets)
+
+
+def test_estimator_without_gradients_is_refused() -> None:
+    with refused("a object has no gradients of its own: give a fitted MLPClassifier or MLPRegressor"):
+        bp.influence(object(), [[0.0]], [0.0], [[0.0]], [0.0])  # type: ignore[arg-type]

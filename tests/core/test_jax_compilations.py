@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count, islice
 from typing import Any
 
@@ -120,7 +120,7 @@ def test_hyperparameters_are_arguments_of_the_program(compiled: list[str], weigh
 
 def test_enabled_feature_compiles_another_program(compiled: list[str]) -> None:
     fit, seen = Fit(), 0
-    for numbers in ({}, {"alpha": 0.1}, {"dropout": (0.5,)}, {"max_grad_norm": 1.0}):
+    for numbers in ({}, {"alpha": 0.1}, {"dropout": (0.5,)}):
         fit.run(plan(30, 8), **numbers)
         assert len(compiled) > seen
         seen = len(compiled)
@@ -144,23 +144,21 @@ def test_batches_of_varying_size_share_a_program(compiled: list[str]) -> None:
     assert 1 <= len(compiled) <= 2, compiled
 
 
-@pytest.mark.parametrize(
-    "maker",
-    [
-        lambda: "softmax",
+def test_equal_head_does_not_recompile(compiled: list[str]) -> None:
+    makers: list[Callable[[], heads.Head]] = [
+        lambda: heads.get_head("softmax"),
         lambda: heads.softmax(label_smoothing=0.1),
-        lambda: heads.softmax_groups([1, 2]),
         lambda: heads.sigmoid_cross_entropy(label_smoothing=0.1),
         lambda: heads.huber(0.3),
         lambda: heads.quantile(0.9),
-    ],
-    ids=["softmax", "smoothed", "groups", "sigmoid", "huber", "quantile"],
-)
-def test_equal_head_does_not_recompile(compiled: list[str], maker: Any) -> None:
-    fit = Fit(head=maker())
+        lambda: heads.softmax_groups([1, 2]),
+    ]
+    # By this JAX finds a program again.
+    assert all(make() == make() and hash(make()) == hash(make()) for make in makers)
+    fit = Fit(head=makers[-1]())
     fit.run(plan(30, 8))
     first = len(compiled)
-    fit.net = Network(fit.net.layers, fit.net.activations, heads.get_head(maker()))
+    fit.net = Network(fit.net.layers, fit.net.activations, makers[-1]())
     fit.run(plan(30, 8))
     assert compiled[first:] == []
 
@@ -188,10 +186,8 @@ def test_a_line_search_compiles_once(compiled: list[str]) -> None:
 # ---- a grid search
 
 GRIDS: dict[str, dict[str, Any]] = {
-    "adam": {"alpha": [1e-4, 1e-2], "beta_1": [0.8, 0.9]},
-    "sgd": {"alpha": [1e-4, 1e-2], "momentum": [0.5, 0.9]},
-    "dropout": {"dropout": [0.1, 0.5], "max_grad_norm": [0.5, 1.0]},
-    "weights": {"class_weight": [{0: 1.0}, {0: 2.0, 1: 0.5}], "epsilon": [1e-8, 1e-6]},
+    "adam": {"dropout": [0.1, 0.5], "beta_1": [0.8, 0.9]},
+    "sgd": {"class_weight": [{0: 1.0}, {0: 2.0, 1: 0.5}], "momentum": [0.5, 0.9]},
 }
 
 
@@ -202,7 +198,7 @@ def test_a_grid_search_compiles_three_programs_at_most(compiled: list[str], name
     X, y = rng.randn(100, next(WIDTHS)), np.arange(100) % 2
     clf = bp.MLPClassifier(
         (7,),
-        solver="sgd" if name == "sgd" else "adam",
+        solver=name,
         max_iter=3,
         batch_size=32,
         engine="jax",

@@ -132,8 +132,7 @@ def test_loss_curve_depends_only_on_the_seed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize("dropout", [RATES, (None, 0.5), (0.25, None)])
-@pytest.mark.parametrize("size", [4096, 3])
+@pytest.mark.parametrize(("size", "dropout"), [(4096, (None, 0.5)), (3, RATES), (3, (0.25, None))])
 def test_loss_curve_matches_numpy_with_the_same_masks(
     size: int, dropout: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

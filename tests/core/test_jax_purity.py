@@ -124,15 +124,15 @@ def test_counters_are_python_integers(name: str, size: int, monkeypatch: pytest.
 
 
 SETTINGS: dict[str, Callable[[Any], Any]] = {
-    "momentum": lambda kind: optimizers.Momentum(kind(0.9)),
     "nesterov": lambda kind: optimizers.Nesterov(kind(0.9)),
-    "adam": lambda kind: optimizers.Adam(kind(0.9), kind(0.999), kind(1e-8)),
     "adamw": lambda kind: optimizers.AdamW(optimizers.Adam(kind(0.9), kind(0.999), kind(1e-8)), kind(0.01)),
 }
 
 
-# Only float32 can be lifted by the optimiser's numbers; of float64 one shows that it stays.
-@pytest.mark.parametrize(("name", "dtype"), [*((name, "float32") for name in SETTINGS), ("adamw", "float64")])
+# AdamW holds Adam. Only float32 can be lifted by the optimiser's numbers; of float64 one shows that it stays.
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("nesterov", "float32"), ("adamw", "float32"), ("adamw", "float64")]
+)
 def test_numpy_scalars_do_not_promote_the_dtype(name: str, dtype: str) -> None:
     table = Dataset(*(np.asarray(part, dtype) for part in TABLE))
     net = NET.replace_layers(in_dtype(NET.layers, dtype))

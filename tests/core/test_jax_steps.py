@@ -184,7 +184,7 @@ EPOCHS: dict[str, list[EpochBatches]] = {
 
 
 # How a batch is cut into parts and feeds depends on both; NumPy alone cuts them in test_padding.py.
-@ways_with("kind", EPOCHS)
+@ways_with("kind", EPOCHS, n_ways=1)
 def test_batches_of_every_size_match_numpy(engine: JaxEngine, kind: str) -> None:
     check_same_training(engine, epochs=EPOCHS[kind], alpha=0.3)
 
@@ -285,7 +285,7 @@ def test_excluded_rows_may_be_infinite(where: str) -> None:
     check_same_training(JaxEngine(), table=Dataset(bad, Y, weights), epochs=epochs)
 
 
-@SOME_WAYS
+@pytest.mark.parametrize("engine", ["microbatches, in place"], indirect=True)
 def test_float32_matches_numpy(engine: JaxEngine) -> None:
     recipe = TrainConfig(
         NET.replace_layers(in_dtype(NET.layers, "float32")),

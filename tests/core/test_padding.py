@@ -316,6 +316,8 @@ def test_shares_of_processes_make_up_every_batch(
         part = padding.split_microbatches(own, shared, width, unit)
         assert_allclose(part.inverse_weights, expected.inverse_weights[part.batch_index])
         # Every process runs as many microbatches of every batch.
+        if start == end:
+            assert not padding.gather_rows(own.X, part, len(part.rows)).any()
         layouts.add((tuple(part.batch_index.tolist()), tuple(part.is_last.tolist())))
         valid = padding.valid_mask(shared, width)
         for batch, rows, mask in zip(part.batch_index, part.rows, valid, strict=True):

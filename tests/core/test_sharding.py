@@ -54,8 +54,7 @@ def run(config: TrainConfig, data: Dataset, batches: EpochBatches, mesh: Process
     return engine.run_batches(config, init_state(config), data, batches, [0.1] * len(batches))
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("batch_size", [8, 40])
+@pytest.mark.parametrize(("batch_size", "weighted"), [(8, True), (40, False)])
 def test_mesh_trains_as_one_process(mesh: ProcessMesh, batch_size: int, weighted: bool) -> None:
     net = Network.create([2, 3, 1], head="squared_error", random_state=0, dtype="float64")
     metrics = MetricFns(squared_norms, squared_update_norms) if batch_size == 8 else MetricFns()

@@ -16,7 +16,7 @@ from batchprop.distributed import launcher
 from tests.distributed import worker
 
 ROOT = Path(__file__).resolve().parents[2]
-CHECKS = [*worker.FITS, "refused", "interrupted", "undisturbed"]
+CHECKS = [*worker.FITS, "refused", "interrupted"]
 
 
 def environment() -> dict[str, str]:
@@ -51,10 +51,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def four(folder: Path) -> list[dict[str, Any]]:
-    return run_workers(4, folder, "plain", "saved-2")
+def three(folder: Path) -> list[dict[str, Any]]:
+    return run_workers(3, folder, "plain", "saved-2")
 
 
 @pytest.fixture(scope="session")
-def two(folder: Path, four: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def two(folder: Path, three: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return run_workers(2, folder, *CHECKS, "saved-4", f"version-{launcher.free_port()}")

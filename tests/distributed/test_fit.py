@@ -46,9 +46,9 @@ def test_two_processes_train_as_one(name: str, two: list[dict[str, Any]]) -> Non
         assert_same(results[name], expected, 1e-4 if name == "float32" else 1e-9)
 
 
-def test_four_processes_train_as_one(four: list[dict[str, Any]]) -> None:
+def test_three_processes_train_as_one(three: list[dict[str, Any]]) -> None:
     expected = json.loads(json.dumps(worker.summary(worker.fit_plain(worker.Rows(0, 1), engine="numpy"))))
-    for results in four:
+    for results in three:
         assert_same(results["plain"], expected)
 
 
@@ -87,10 +87,10 @@ def test_another_version_is_refused(two: list[dict[str, Any]]) -> None:
 
 
 def test_resume_on_another_number_of_processes(
-    folder: Path, four: list[dict[str, Any]], two: list[dict[str, Any]]
+    folder: Path, three: list[dict[str, Any]], two: list[dict[str, Any]]
 ) -> None:
-    # Four processes begin, two go on, and one ends.
-    assert [results["saved"]["epochs"][0] for results in (*four, *two)] == [2] * 4 + [4] * 2
+    # Three processes begin, two go on, and one ends.
+    assert [results["saved"]["epochs"][0] for results in (*three, *two)] == [2] * 3 + [4] * 2
     last = worker.saved(worker.Rows(0, 1), folder / "checkpoints", 6, engine="jax")
     clf = worker.classifier(max_iter=6, tol=0, engine="numpy")
     rows = worker.Rows(0, 1)

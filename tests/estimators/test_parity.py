@@ -62,6 +62,9 @@ DATA = ("target", "history", "weights", "container")
 """Those that describe the data and the calls; the rest are constructor parameters."""
 
 
+OF_SGD = ("learning_rate", "momentum", "nesterovs_momentum")
+"""Those that Adam has no use for."""
+
 DELICATE = {
     29: "already at the minimum, where rounding decides on one more iteration: scikit-learn's own count "
     "changes with the last digit of X",
@@ -92,10 +95,9 @@ def plain() -> dict[str, Any]:
 
 
 def one_at_a_time() -> list[dict[str, Any]]:
-    """The default settings with one value changed, for every value of every axis and both batch solvers."""
+    """The default settings with one value changed, for every value of every axis."""
     every = [
-        nearest_valid_settings({**plain(), "solver": solver, name: value})
-        for solver in ("adam", "sgd")
+        nearest_valid_settings({**plain(), "solver": "sgd" if name in OF_SGD else "adam", name: value})
         for name, values in AXES.items()
         for value in values
     ]
@@ -109,19 +111,17 @@ def sampled(seed: int) -> dict[str, Any]:
     return nearest_valid_settings({name: values[draw.randint(len(values))] for name, values in AXES.items()})
 
 
-def covering(seeds: int, times: int) -> list[int]:
-    """Few of the seeds in which every two values meet as often as asked, or as often as in all of them."""
+def covering(seeds: int) -> list[int]:
+    """Few of the seeds in which every two values meet that meet in any of them."""
     held = [
         set(combinations((f"{name}={value!r}" for name, value in sampled(seed).items()), 2))
         for seed in range(seeds)
     ]
-    pairs = sorted(set().union(*held))
-    holds = np.array([[pair in of_seed for pair in pairs] for of_seed in held], dtype=int)
-    wanted, chosen = holds.sum(axis=0).clip(max=times), list[int]()
-    while (wanted > 0).any():
-        chosen.append(int((holds @ (wanted > 0)).argmax()))
-        wanted -= holds[chosen[-1]]
-        holds[chosen[-1]] = 0
+    pairs = set().union(*held)
+    chosen = list[int]()
+    while pairs:
+        chosen.append(max(range(seeds), key=lambda seed: len(held[seed] & pairs)))
+        pairs -= held[chosen[-1]]
     return sorted(chosen)
 
 
@@ -253,8 +253,8 @@ def test_changing_one_setting_matches_scikit_learn(settings: dict[str, Any]) -> 
     compare(settings, fitted(settings, data), data.X, 1e-6)
 
 
-# Half of the seeds: a fault of two settings together shows in either of the two fits that hold them.
-@pytest.mark.parametrize("seed", covering(220, times=2))
+# A quarter of the seeds, which hold every two values together.
+@pytest.mark.parametrize("seed", covering(220))
 def test_random_settings_match_scikit_learn(seed: int) -> None:
     settings = sampled(seed)
     data = make_data(settings)
@@ -262,7 +262,7 @@ def test_random_settings_match_scikit_learn(seed: int) -> None:
     compare(settings, pair, data.X, 1e-6)
 
 
-@pytest.mark.parametrize("seed", range(1000, 1015))
+@pytest.mark.parametrize("seed", range(1000, 1008))
 def test_float32_tables_train_in_float32_as_in_scikit_learn(seed: int) -> None:
     settings = sampled(seed) | {"early_stopping": False, "n_iter_no_change": 100}
     if settings["solver"] == "lbfgs":
@@ -294,7 +294,7 @@ def test_adaptive_rate_is_divided_until_training_stops() -> None:
     assert theirs._optimizer.learning_rate == pytest.approx(rates[-1])
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(3))
 def test_lbfgs_matches_scikit_learn_where_it_clips_probabilities(seed: int) -> None:
     X, y = load_iris(return_X_y=True)
     settings: dict[str, Any] = {

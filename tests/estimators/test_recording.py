@@ -163,16 +163,13 @@ def test_growing_batches_and_short_fits_are_recorded() -> None:
     assert (result["variability"] <= 0.5).all()
 
 
-@pytest.mark.parametrize(("engine", "rate"), [("numpy", 0.05), ("jax", 0.2)])
-def test_flipped_digits_rank_first_with_their_true_label_predicted(engine: str, rate: float) -> None:
+def test_flipped_digits_rank_first_with_their_true_label_predicted() -> None:
     X, y = load_digits(return_X_y=True)
     rng = np.random.default_rng(0)
-    flipped = rng.random(len(y)) < rate
+    flipped = rng.random(len(y)) < 0.2
     given = np.where(flipped, (y + rng.integers(1, 10, len(y))) % 10, y)
-    model = bp.MLPClassifier(random_state=0, max_iter=60, engine=engine).fit(
-        X / 16, given, record_examples=True
-    )
-    result = model.examples_
+    model = bp.MLPClassifier(random_state=0, max_iter=60)
+    result = model.fit(X / 16, given, record_examples=True).examples_
     assert average_precision_score(flipped, result["mislabel_score"]) > 0.98
     assert (result["predicted_label"][flipped] == y[flipped]).mean() > 0.93
 

@@ -55,7 +55,12 @@ ROWS = ["held out", "own", "streamed"]
 @pytest.mark.parametrize(
     ("target", "engine", "dtype", "rows"),
     [
-        *product(CLASS_TARGETS, ["numpy"], ["float64", "float32"], ROWS),
+        *(
+            (target, "numpy", dtype, rows)
+            for (target, rows), dtype in zip(
+                product(CLASS_TARGETS, ROWS), cycle(["float64", "float32"]), strict=False
+            )
+        ),
         *zip(cycle(["binary", "multiclass"]), ["jax"] * 3, cycle(["float32", "float64"]), ROWS, strict=False),
     ],
 )

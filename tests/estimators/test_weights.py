@@ -28,6 +28,17 @@ LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
 FILLS = (np.nan, np.inf, -np.inf, 1e20, 9.97e36, 1e300, -9999.0)
 SIZES = (1e-300, 1e-40, 1e-12, 1e12, 1e37, 1e300)
 
+
+def in_turn(values: tuple[Any, ...]) -> list[tuple[Any, str, str]]:
+    """Every value on both engines, in each type of numbers on one of them."""
+    dtypes = tuple(BOUNDS)
+    return [
+        (value, engine, dtypes[(turn + number) % 2])
+        for turn, value in enumerate(values)
+        for number, engine in enumerate(ENGINES)
+    ]
+
+
 ROWS = 300
 """More than 1,000 numbers in X: a fit in float32 is then computed in float32."""
 KEPT = np.arange(ROWS) % 4 != 0
@@ -58,9 +69,7 @@ def same(actual: Any, expected: Any, bound: float) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Got .batch_size.*is cut:UserWarning")
-@pytest.mark.parametrize("dtype", BOUNDS)
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("loss", "engine", "dtype"), in_turn(LOSSES))
 def test_a_row_of_weight_0_equals_its_absence(loss: str, engine: str, dtype: str) -> None:
     X, y = numbers(loss)
     model = regressor(loss, engine=engine, dtype=dtype)
@@ -145,10 +154,8 @@ def test_partial_fit_and_streams_leave_out_rows_of_weight_0(engine: str) -> None
             assert_allclose(streams[0].loss_curve_, within.loss_curve_, rtol=1e-9)
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("dtype", BOUNDS)
-@pytest.mark.parametrize("engine", ENGINES)
-def test_weights_of_any_size_train_as_ones(engine: str, dtype: str, size: float) -> None:
+@pytest.mark.parametrize(("size", "engine", "dtype"), in_turn(SIZES))
+def test_weights_of_any_size_train_as_ones(size: float, engine: str, dtype: str) -> None:
     X, y = table("multiclass", ROWS)
     parameters = {"engine": engine, "dtype": dtype, "alpha": 0.1, "max_iter": 3}
     for early in (False, True):

@@ -109,7 +109,7 @@ def frame_of(rows):
 
 
 @pytest.mark.parametrize("task", ["classes", "numbers"])
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(rows=st.lists(ROW, min_size=1, max_size=5))
 def test_arbitrary_values_match_predict(task, rows):
     agree(pipeline(task), session_of(task), frame_of(rows))

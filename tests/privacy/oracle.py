@@ -113,11 +113,13 @@ def _epsilon_one_direction(
     total = np.fft.fftshift(np.fft.irfft(transform, bins))
     final = levels + shift
 
-    def too_much(epsilon: float) -> float:
-        above = final > epsilon
-        return float(total[above] @ -np.expm1(epsilon - final[above])) - delta
+    def log_ratio(epsilon: float) -> float:
+        """log(δ(ε) / δ), whose root takes a third of the steps that δ(ε) − δ takes."""
+        above = slice(np.searchsorted(final, epsilon, side="right"), None)
+        spent = float(total[above] @ -np.expm1(epsilon - final[above]))
+        return math.log(max(spent, 1e-300) / delta)
 
-    return 0.0 if too_much(0.0) <= 0 else float(brentq(too_much, 0.0, reach, xtol=1e-9))
+    return 0.0 if log_ratio(0.0) <= 0 else float(brentq(log_ratio, 0.0, reach, xtol=1e-9))
 
 
 def _masses(run: SamplingRun, levels: Any, width: float, with_row: bool) -> Any:

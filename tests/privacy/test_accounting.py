@@ -10,6 +10,7 @@ from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,9 +26,8 @@ DELTA = 1e-5
 ACCOUNTANTS: tuple[Accountant, ...] = ("pld", "rdp")
 # ε from 0.0004 to 117.
 GRID = [SamplingRun(*kind) for kind in product((0.001, 0.01, 0.1), (0.7, 1.1, 4.0), (1, 100, 3000))]
-# Every two of rate, noise and steps, and the smallest and the largest of all: each takes long.
-PAIRS = [GRID[9 * i + 3 * j + k] for i, j, k in product(range(3), repeat=3) if (i + j + k) % 3 == 1]
-PAIRS += [GRID[0], GRID[-1]]
+# Every rate, noise and number of steps, with the smallest and the largest of all: each takes long.
+SOME = [GRID[number] for number in (0, 5, 10, 22, 26)]
 NOISES = st.floats(0.6, 20)
 RATES = st.floats(1e-4, 0.5)
 STEPS = st.integers(1, 5000)
@@ -35,10 +35,7 @@ STEPS = st.integers(1, 5000)
 # ε by Opacus 1.6: its Rényi accountant, and its numerical one with an error of at most 1e-3.
 OPACUS = [
     (SamplingRun(0.01, 1.0, 1000), 1e-5, 2.10137, 1.82937),
-    (SamplingRun(0.01, 0.8, 1000), 1e-5, 3.69543, 3.14226),
-    (SamplingRun(0.004, 1.3, 4000), 1e-5, 0.9514, 0.86363),
     (SamplingRun(0.02, 1.1, 3000), 1e-6, 7.08382, 6.58233),
-    (SamplingRun(0.1, 2.0, 200), 1e-5, 3.67975, 3.36086),
     (SamplingRun(0.001, 0.6, 10000), 1e-6, 3.99913, 3.15349),
     (SamplingRun(256 / 60000, 1.1, 14040), 1e-5, 2.59436, 2.3807),
 ]
@@ -56,7 +53,7 @@ def reach(run: SamplingRun, delta: float = DELTA) -> float:
     return 2 * compute(run, delta, "rdp") + furthest
 
 
-@pytest.mark.parametrize("run", PAIRS, ids=str)
+@pytest.mark.parametrize("run", SOME, ids=str)
 def test_pld_is_the_numerical_epsilon_from_above_and_no_more_than_renyis(run: SamplingRun) -> None:
     wanted, result = oracle.numerical_epsilon([run], DELTA, reach=reach(run)), compute(run, DELTA)
     # The oracle estimates to about 1e-5; ours is an upper bound at most 0.1% off by design.
@@ -64,7 +61,7 @@ def test_pld_is_the_numerical_epsilon_from_above_and_no_more_than_renyis(run: Sa
     assert result <= compute(run, DELTA, "rdp")
 
 
-@pytest.mark.parametrize("run", PAIRS, ids=str)
+@pytest.mark.parametrize("run", SOME, ids=str)
 def test_rdp_is_a_tight_upper_bound_of_our_renyi_bound(run: SamplingRun) -> None:
     divergence = run.steps * oracle.divergence_by_quadrature(run)
     wanted = oracle.renyi_epsilon(divergence, oracle.ORDERS, DELTA)
@@ -83,7 +80,7 @@ def test_rdp_is_at_most_the_closed_form_at_integer_orders(run: SamplingRun) -> N
 
 
 def test_oracles_agree() -> None:
-    for run in PAIRS:
+    for run in SOME:
         closed = oracle.sampled_gaussian_divergence(run)
         assert closed == pytest.approx(
             oracle.divergence_by_quadrature(run, oracle.WHOLE), rel=1e-8, abs=1e-13
@@ -123,13 +120,11 @@ def test_large_epsilon_is_that_of_the_gaussian_mechanism(
     assert exact * (1 - 1e-6) <= compute_epsilon([run], delta) <= exact * 1.001
 
 
-# ε from 100 to 15,000, where the Rényi bound is up to twice the exact value.
+# ε from 540 to 15,000, where the Rényi bound is up to twice the exact value.
 LARGE_GRID = [
     SamplingRun(0.5, 0.628, 1000),
     SamplingRun(0.5, 0.05, 100),
     SamplingRun(0.1, 0.4, 20_000),
-    SamplingRun(0.9, 1.0, 2000),
-    SamplingRun(0.02, 0.25, 500),
 ]
 
 
@@ -148,14 +143,23 @@ def test_large_epsilon_falls_with_noise_and_rises_with_rate_and_steps() -> None:
         return [compute(run, DELTA) for run in runs]
 
     # Both sides of every limit of the accounting: from ε = 20 to beyond the largest that "pld" computes.
-    by_noise = along([SamplingRun(0.5, 16.0 * 0.12**i, 1000) for i in range(6)])
-    by_rate = along([SamplingRun(0.001 * 4.0**i, 0.4, 1000) for i in range(5)])
-    by_steps = along([SamplingRun(0.5, 0.628, 10 * 9**i) for i in range(5)])
+    by_noise = along([SamplingRun(0.5, 16.0 * 0.029**i, 1000) for i in range(4)])
+    by_rate = along([SamplingRun(rate, 0.4, 1000) for rate in (0.016, 0.256)])
+    by_steps = along([SamplingRun(0.5, 0.628, steps) for steps in (10, 1000, 65_610)])
     assert by_noise == sorted(by_noise)
     assert by_rate == sorted(by_rate)
     assert by_steps == sorted(by_steps)
     assert max(by_noise) > accounting.MAX_PLD_EPSILON
     assert min(by_noise) < accounting.MAX_EXPONENT < max(by_rate) < max(by_steps)
+
+
+def test_grid_of_the_losses_is_as_fine_as_the_error_allows() -> None:
+    steps = 10**6
+    for epsilons, part in ((np.geomspace(1, 599, 40), 1e-3), (np.geomspace(601, 1e5, 40), 2e-4)):
+        for epsilon in epsilons:
+            width = accounting._discretization_interval(epsilon, [SamplingRun(0.1, 1.0, steps)])
+            # Each step adds at most the interval squared, and a power of two is at most √2 off.
+            assert part / 2 <= steps * width**2 / epsilon <= 2 * part
 
 
 def test_pld_is_never_above_rdp() -> None:
@@ -207,16 +211,13 @@ def test_epsilon_does_not_depend_on_order_or_splitting_of_runs(accountant: Accou
     assert every == {together}
 
 
-@pytest.mark.parametrize("accountant", ACCOUNTANTS)
-def test_two_runs_cost_more_than_each_and_less_than_both(accountant: Accountant) -> None:
+def test_two_runs_cost_more_than_each_and_less_than_both() -> None:
     first, second = SamplingRun(0.01, 0.8, 500), SamplingRun(0.05, 2.0, 200)
-    one, other, both = (
-        compute_epsilon(runs, DELTA, accountant) for runs in ([first], [second], [first, second])
-    )
+    one, other, both = (compute_epsilon(runs, DELTA, "rdp") for runs in ([first], [second], [first, second]))
     assert max(one, other) < both < one + other
 
 
-@settings(max_examples=4)
+@settings(max_examples=2)
 @given(RATES, NOISES, STEPS)
 def test_renyi_epsilon_falls_with_noise_and_rises_with_rate_and_steps(
     rate: float, noise: float, steps: int
@@ -232,9 +233,9 @@ def test_pld_epsilon_falls_with_noise_and_rises_with_rate_and_steps() -> None:
         return [compute(run, DELTA) for run in runs]
 
     # The grid of the losses changes along the way, by 0.1% at most: steps of 10%.
-    by_noise = along([SamplingRun(0.1, 4.0 * 1.1**i, 1500) for i in range(4)])
-    by_rate = along([SamplingRun(0.1 * 1.1**i, 4.0, 1500) for i in range(4)])
-    by_steps = along([SamplingRun(0.1, 4.0, int(1500 * 1.2**i)) for i in range(4)])
+    by_noise = along([SamplingRun(0.1, 4.0 * 1.1**i, 1500) for i in range(3)])
+    by_rate = along([SamplingRun(0.1 * 1.1**i, 4.0, 1500) for i in range(3)])
+    by_steps = along([SamplingRun(0.1, 4.0, int(1500 * 1.2**i)) for i in range(3)])
     assert by_noise == sorted(by_noise, reverse=True)
     assert by_rate == sorted(by_rate)
     assert by_steps == sorted(by_steps)
