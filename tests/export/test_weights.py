@@ -18,7 +18,7 @@ import batchprop as bp
 from batchprop.activations import ACTIVATIONS, Activation
 from batchprop.backprop import predict
 from batchprop.errors import ModelError, ParameterError
-from batchprop.estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
+from batchprop.estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor, merge_ensembles
 from batchprop.heads import HEADS
 
 ABOUT = {"format": 1, "activations": ["tanh"], "head": {"name": "softmax"}}
@@ -123,13 +123,19 @@ def test_regressor_round_trips(loss, quantile, tmp_path):
     np.testing.assert_allclose(result.losses, reg.backprop(X, y).losses, rtol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["sigmoid", "softmax", "numbers", "table"])
+@pytest.mark.parametrize("kind", ["sigmoid", "softmax", "numbers", "of two depths", "table"])
 def test_ensemble_round_trips(kind, tmp_path):
     X = np.random.default_rng(0).normal(size=(40, 3))
     y = {"sigmoid": X[:, 0] > 0, "softmax": np.digitize(X[:, 0], [-0.5, 0.5])}.get(kind, X[:, 0])
     if kind == "table":
         model = bp.TabularRegressor(n_members=3, max_iter=2, hidden_layer_sizes=(4,)).fit(X, y)
         X, given = model.preprocessor_.transform(pd.DataFrame(X, columns=["x0", "x1", "x2"])), model.network_
+    elif kind == "of two depths":
+        networks = (
+            bp.MLPRegressor(hidden_layer_sizes=sizes, activation=name, **BRIEF)
+            for sizes, name in (((4,), "relu"), ((4, 3), "silu"))
+        )
+        model = given = merge_ensembles([MLPEnsembleRegressor(each, 2).fit(X, y) for each in networks])
     elif kind == "numbers":
         model = given = MLPEnsembleRegressor(bp.MLPRegressor(hidden_layer_sizes=(4,), **BRIEF)).fit(X, y)
     else:
@@ -137,7 +143,7 @@ def test_ensemble_round_trips(kind, tmp_path):
         assert model.temperature_ != 1
     bp.export.save_weights(model, tmp_path / "e.safetensors")
     names = load_file(tmp_path / "e.safetensors")
-    assert len(names) == 4 * len(given.members_)
+    assert len(names) == sum(2 * len(member.coefs_) for member in given.members_)
     assert names["members.1.layers.0.W"].shape[0] == 4
     P = bp.export.load_ensemble(tmp_path / "e.safetensors").predict(X.T)
     if kind == "softmax":
@@ -172,6 +178,9 @@ def test_one_network_is_an_ensemble_of_one(tmp_path):
         ({"temperature": "1"}, "its ensemble is"),
         ({"more": 1}, "lacks the entry"),
         ({"sizes": (4, 3, 3)}, "its networks differ in the number of their inputs or outputs"),
+        ({"activations": [["tanh"]]}, "it holds 2 networks, and the activations of 1"),
+        ({"activations": [["tanh"], ["tan"]]}, "its activations are"),
+        ({"activations": [["tanh"], []]}, "activation=.* has 0 entries for 1"),
     ],
 )
 def test_ensembles_that_batchprop_did_not_write_are_refused(changes, message, tmp_path):

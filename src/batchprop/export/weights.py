@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,8 +91,9 @@ def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
     The arrays are ``layers.0.W (n_1, n_0)``, ``layers.0.b (n_1,)`` and so on; of several networks,
     ``members.0.layers.0.W`` and so on. The entry ``batchprop`` of the metadata is JSON:
     ``{"format": 1, "activations": [...], "head": {"name": ..., ...}}``, with the settings of the head beside
-    its name; of several networks also ``"n_members"`` and ``"temperature"``. The file does not hold the
-    classes of a classifier, nor what is done to columns and target.
+    its name; of several networks also ``"n_members"`` and ``"temperature"``, and a list of activations for
+    each if these differ. The file does not hold the classes of a classifier, nor what is done to columns and
+    target.
 
     Args:
         model: a ``Network``, a fitted ``MLPClassifier`` or ``MLPRegressor``, an ensemble of them, or a
@@ -123,9 +125,10 @@ def save_weights(model: Any, path: str | os.PathLike[str]) -> None:
         for k, layer in enumerate(net.layers)
         for name, array in zip(_array_names(k), layer, strict=True)
     }
+    names = [[builtin_activation_name(record) for record in net.activations] for net in networks]
     description = {
         "format": FORMAT,
-        "activations": [builtin_activation_name(record) for record in networks[0].activations],
+        "activations": names[0] if all(each == names[0] for each in names) else names,
         "head": head,
         **ensemble,
     }
@@ -190,10 +193,10 @@ def _load(path: Path, caller: str) -> tuple[tuple[Network, ...], dict[str, Any]]
         with safe_open(path, framework="numpy") as file:
             description, ensemble = _parse_metadata(file.metadata() or {})
             members = _load_members(file, ensemble)
-        activations, head = _check_activations(description["activations"]), description["head"]
+        each, head = _activations_of(description["activations"], ensemble), description["head"]
         networks = (
             Network.from_weights(layers, activation=activations, head=_make_head(head, len(layers[-1].b)))
-            for layers in members
+            for layers, activations in zip(members, each, strict=True)
         )
         return tuple(networks), ensemble
     except (SafetensorError, OSError, InputError) as error:
@@ -318,8 +321,12 @@ def _load_members(file: Any, ensemble: Mapping[str, Any]) -> list[Layers]:
     if ensemble and n_members > len(names):
         raise InputError(f"it names {_truncate(n_members)} networks, and holds {len(names)} arrays")
     prefixes = _prefixes(ensemble)
-    n_layers = -(-len(names) // (2 * n_members))
-    expected = {prefix + name for prefix in prefixes for k in range(n_layers) for name in _array_names(k)}
+    counts = Counter(name.partition("layers.")[0] for name in names)
+    arrays = [
+        [tuple(prefix + name for name in _array_names(k)) for k in range(max(1, -(-counts[prefix] // 2)))]
+        for prefix in prefixes
+    ]
+    expected = {name for layers in arrays for pair in layers for name in pair}
     if names != expected or not names:
         raise InputError(
             f"its arrays are to be {prefixes[0]}layers.0.W, {prefixes[0]}layers.0.b, ... without a gap, and "
@@ -328,13 +335,20 @@ def _load_members(file: Any, ensemble: Mapping[str, Any]) -> list[Layers]:
     for name in sorted(names):
         if (kind := file.get_slice(name).get_dtype()) not in _TYPES:
             raise InputError(f"its array {name!r} is of type {kind}, where F32 or F64 is expected")
-    members = [
-        tuple(Layer(*(file.get_tensor(prefix + name) for name in _array_names(k))) for k in range(n_layers))
-        for prefix in prefixes
-    ]
+    members = [tuple(Layer(*map(file.get_tensor, pair)) for pair in layers) for layers in arrays]
     if len({(layers[0].W.shape[1:], layers[-1].b.shape) for layers in members}) > 1:
         raise InputError("its networks differ in the number of their inputs or outputs")
     return members
+
+
+def _activations_of(given: Any, ensemble: Mapping[str, Any]) -> list[list[str]]:
+    """Return the activations of each network; one list is that of all."""
+    n_members = ensemble.get("n_members", 1)
+    if not ensemble or not isinstance(given, list) or not all(isinstance(each, list) for each in given):
+        return [_check_activations(given)] * n_members
+    if len(given) != n_members:
+        raise InputError(f"it holds {n_members} networks, and the activations of {len(given)}")
+    return [_check_activations(each) for each in given]
 
 
 def _check_activations(names: Any) -> list[str]:
