@@ -131,7 +131,9 @@ def test_truncated_matrices_state_their_full_shape():
         format_matrices(("M", np.zeros((9, 11))), width=80)
     )
     # As many columns as the page is wide.
-    assert "the first 5 of 11 columns" in next(format_matrices(("M", np.zeros((1, 11))), width=40))
+    narrow = list(format_matrices(("M", np.zeros((1, 11))), width=40))
+    assert narrow[1] == "  (shown: the first 5 of 11 columns)"
+    assert max(map(len, narrow)) <= 40
     assert "the first 6 of 7 slices" in next(format_tensor("T", np.zeros((1, 1, 7)), width=80))
 
 

@@ -314,8 +314,9 @@ def _figures(history: History, epochs: int, members: int, width: int) -> str:
 
 def _losses(last: EpochSummary) -> str:
     """Return the losses of an epoch, of one width for most."""
-    validation = last.validation_loss
-    shown = {"loss": last.loss} | ({} if validation is None else {"validation": validation})
+    shown = {"loss": last.loss}
+    if last.validation_loss is not None:
+        shown["validation"] = last.validation_loss
     return "  ".join(f"{name} {format_number(value):<8}" for name, value in shown.items())
 
 
