@@ -6,12 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.cli.commands import flowers, process, run
-
-BARE = (
-    "import sys; sys.modules.update(pandas=None, skops=None, duckdb=None, matplotlib=None); "
-    "from batchprop.cli import main; main()"
-)
+from tests.cli.commands import flowers, run
 
 
 def data_of(page):
@@ -105,12 +100,3 @@ def test_invalid_input_is_a_one_line_error(tmp_path, monkeypatch, words, code, s
     (tmp_path / "mine.html").write_text("mine")
     assert said in run("play", "--no-open", *words, code=code).stderr
     assert (tmp_path / "mine.html").read_text() == "mine"
-
-
-def test_without_a_table_no_extra_is_needed(tmp_path):
-    done = process("play", "--no-open", cwd=tmp_path, start=BARE)
-    assert (done.returncode, done.stderr) == (0, "")
-    done = process("play", "t.csv", "--target", "y", "--no-open", cwd=tmp_path, start=BARE)
-    assert done.returncode == 1
-    assert 'pip install "batchprop[tables]"' in done.stderr
-    assert len(done.stderr.splitlines()) == 1

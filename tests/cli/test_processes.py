@@ -41,8 +41,8 @@ def test_two_processes_train_the_model_of_one(tmp_path, quick_start, capfd):
 
 def test_sigterm_saves_the_model_of_all(tmp_path, origin):
     table, out = flowers(tmp_path / "flowers.csv"), tmp_path / "model"
-    words = ("train", table, "--target", "species", "--processes", "2", "--out", out, "--device", "cpu", *PARTS)
-    started = origin.start((*words, "--epochs", "100000", "--patience", "100000"), tmp_path)
+    words = ("train", table, "--target", "species", "--processes", "2", "--out", out, "--device", "cpu")
+    started = origin.start((*words, *PARTS, "--epochs", "100000", "--patience", "100000"), tmp_path)
     try:
         printed = []
         for line in started.stdout:

@@ -64,7 +64,7 @@ def read_in_parts(name):
     paths, options = expand_paths(file_of(name)), options_of(EXPECTED[name])
     from_text = get_delimiter(paths[0]) is not None
     with scan_table(paths, options, MEMORY, Observer()) as (table, _):
-        frames = list(table.iter_frames(rows=5))
+        frames = list(table.iter_frames(rows=11))
     fitted = fit_streaming(frames, target="y", types=options.column_types, from_text=from_text)
     values = pd.concat([fitted.encoder["columns"].transform(frame) for frame in frames])
     return fitted.columns, values, fitted.target.task, None

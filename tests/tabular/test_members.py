@@ -171,24 +171,23 @@ def test_groups_and_times_hold_for_each_network():
 
 
 @pytest.mark.filterwarnings("ignore:1 of the table")
-def test_what_records_or_streams_trains_one_network_and_says_so(tmp_path):
+def test_what_records_or_streams_trains_one_network_and_says_so(tmp_path, monkeypatch):
     quick: dict[str, Any] = {"hidden": 8, "epochs": 2}
     frame = flowers()
     observer = Notes()
     model = train_table(frame, target="species", record=True, observer=observer, **quick)
     assert observer.notes == ["One network is trained, not 4: record=True records the training of one."]
     assert len(networks(model)) == 1
-    pd.concat([frame] * 100).to_csv(tmp_path / "t.csv", index=False)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    monkeypatch.setattr("batchprop.tabular.training_input.is_large", lambda *_: True)
     observer = Notes()
-    model = train_table(
-        tmp_path / "t.csv", target="species", memory="1MiB", observer=observer, epochs=1, batch_size=1000
-    )
+    model = train_table(tmp_path / "t.csv", target="species", observer=observer, epochs=1, batch_size=50)
     assert observer.notes[:1] == ["One network is trained, not 4: a table that is read in parts trains one."]
     refused = r"preset='best' asks for 16 networks, and record=True .*: add members=1, or leave `record` out"
     with pytest.raises(ParameterError, match=refused):
         train_table(frame, target="species", record=True, preset="best")
     with pytest.raises(ParameterError, match=r"members=2 .* a table that is read in parts"):
-        train_table(tmp_path / "t.csv", target="species", memory="1MiB", members=2)
+        train_table(tmp_path / "t.csv", target="species", members=2)
 
 
 @pytest.mark.pictures

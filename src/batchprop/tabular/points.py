@@ -63,7 +63,7 @@ def _read_again(names: Sequence[str], files: Sequence[Path], options: TrainOptio
             still_open = dict[str, SpellingCandidates]()
             for name, candidates in open_ones.items():
                 words = clean(block[str(table.names.index(name))].to_pandas().astype(object), rules).dropna()
-                # Of most columns the first few words of the first block show that no point is between thousands.
+                # Most columns have a word among the first that shows that no point is between thousands.
                 if may_fit(words, "comma", rules):
                     candidates.narrow(words)
                     still_open |= {name: candidates} if candidates.is_open else {}

@@ -456,7 +456,10 @@ def _parse(text: pa.Array, spelling: str, rules: TextRules) -> Floats | npt.NDAr
 def may_fit(words: pd.Series, spelling: str, rules: TextRules) -> bool:
     """Return whether the first of words, none of them missing, fit a spelling: most columns need no others.
 
-    >>> may_fit(pd.Series(["1.137", "63"]), "comma", USUAL), may_fit(pd.Series(["1.5"]), "comma", USUAL)
+    >>> (
+    ...     may_fit(pd.Series(["1.137", "63"]), "comma", USUAL),
+    ...     may_fit(pd.Series(["1.5"]), "comma", USUAL),
+    ... )
     (True, False)
     """
     return all(map(_FITS[spelling], _head(words, rules)))
