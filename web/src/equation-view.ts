@@ -11,6 +11,7 @@ import { createThumbnails, highlightExample } from "./thumbnails";
 
 /** Pixels of the window's height that an equation leaves to what is above and below it: on a phone, a bar. */
 const MARGIN = 84;
+const NOTE_HEIGHT = 44;
 
 export interface EquationView {
   element: HTMLElement;
@@ -36,7 +37,7 @@ export function createEquationView(context: Context): EquationView {
 
   function drawEquation(equation: Equation, open: ReadonlySet<string>): HTMLElement {
     const available = element.clientWidth || 800;
-    const screen = window.innerHeight - MARGIN;
+    const screen = window.innerHeight - MARGIN - (equation.note ? NOTE_HEIGHT : 0);
     const fit = fitEquation(equation.items, available, screen);
     const createPart = (item: Item): HTMLElement => {
       if ("sign" in item) return createSign(item);

@@ -20,7 +20,9 @@ const MIN_COLUMN_WIDTH = 76;
 /** Heights of the highest matrix, the first that fits is taken. */
 const HEIGHTS = [420, 320, 240, 180, 130, 96, 64];
 /** Height of a figure without its drawing. */
-const CAPTION_HEIGHT = 134;
+const CAPTION_HEIGHT = 128;
+/** Height of the faces or labels above the examples. */
+const HEADS_HEIGHT = 20;
 /** Below this height, cells are not widened for their numbers. */
 const MIN_WIDENED_HEIGHT = 18;
 /** Width of a figure's frame, both sides together. */
@@ -42,7 +44,7 @@ export function fitEquation(items: readonly Item[], available: number, screen: n
 
 function equationHeight(items: readonly Item[], fit: Fit, available: number): number {
   const lineHeight = (line: readonly Item[]): number =>
-    Math.max(0, ...line.map((item) => ("sign" in item ? 0 : item.arrangement.rows * cellSize(item, fit).height + CAPTION_HEIGHT)));
+    Math.max(0, ...line.map((item) => ("sign" in item ? 0 : item.arrangement.rows * cellSize(item, fit).height + CAPTION_HEIGHT + (item.columnsAreExamples ? HEADS_HEIGHT : 0))));
   return breakRows(items, fit, available).reduce((sum, line) => sum + lineHeight(line), 0);
 }
 
@@ -112,8 +114,9 @@ export function cellSize(spec: MatrixSpec, { size, height: rowHeight, canvasWidt
   const { rows, columns } = spec.arrangement;
   const height = rows === 1 ? MAX_CELL_HEIGHT : rowHeight;
   const preferred = Math.floor((columns === 1 ? MIN_COLUMN_WIDTH : canvasWidth) / columns);
-  const width = Math.min(MAX_CELL_HEIGHT, preferred, 3 * height);
-  return { width: Math.max(size, width), height };
+  const width = Math.max(size, Math.min(MAX_CELL_HEIGHT, preferred, 3 * height));
+  // The pixels of an image are square.
+  return spec.arrangement.image ? { width: Math.min(width, height), height: Math.min(width, height) } : { width, height };
 }
 
 /** Height of a tensor's figure without its sheets. */

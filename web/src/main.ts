@@ -61,7 +61,7 @@ function header(data: BatchData, store: Store, tour: HTMLElement): HTMLElement {
     h("div", { class: "page-header-row" }, h("p", { class: "kicker" }, "batchprop microscope"), createNumbersSwitch(store), tour, createThemeButton(store)),
     h("h1", {}, data.title),
     ...data.description.map((sentence) => h("p", { class: "about" }, sentence)),
-    h("p", { class: "how-to" }, "Step with ", h("kbd", {}, "←"), " and ", h("kbd", {}, "→"), ", play with ", h("kbd", {}, "space"), ". Point at a column to follow an example, at a cell to see how its number is computed. By keyboard: tab to a matrix, then use the arrow keys."),
+    h("p", { class: "how-to" }, "Step with ", h("kbd", {}, "←"), " and ", h("kbd", {}, "→"), ", play with ", h("kbd", {}, "space"), ". Point at a column to follow an example, at a cell to see its number made. By keyboard: tab to a matrix, then the arrow keys."),
     h("p", { class: "how-to touch" }, "Tap a column to follow an example, a cell to see how its number is computed. Next takes a step."),
   );
 }

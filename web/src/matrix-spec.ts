@@ -129,7 +129,8 @@ function featureGroups({ data: { source, images } }: BatchState): RowGroup[] {
   return starts.map((k, n) => ({ name: source.columns[source.owners[k]!]!.name, count: (starts[n + 1] ?? source.owners.length) - k }));
 }
 
-function axisTag(batch: BatchState, { rows, columns, slices }: MatrixOptions): string {
+function axisTag(batch: BatchState, { rows, columns, slices, asImages }: MatrixOptions): string {
+  if (asImages && batch.pixels) return slices ? "a sheet for each example: an image for each unit" : "an image for each unit";
   const name = (axis: number | string): string => (typeof axis === "string" ? axis : axis === 0 ? "features" : axis === batch.outputLayer ? "outputs" : "units");
   const down = rows === -1 ? "" : `${name(rows)}\u00a0↓`;
   const right = columns === "one" ? "" : `${name(columns)}\u00a0→`;

@@ -52,6 +52,7 @@ export function createTour(context: Context, steps: readonly AlgorithmStep[], vi
     position.textContent = `${at + 1} of ${all.length}`;
     next.textContent = at === 0 ? "Show me" : at + 1 < all.length ? "Next" : "Done";
     back.hidden = at === 0;
+    card.classList.toggle("floating", at === all.length - 1);
     face.replaceChildren(...[createImage(context, example, FACE)].filter((image) => image !== null));
     point();
   }
@@ -139,7 +140,7 @@ function describeStops(batch: BatchState, i: number): Stop[] {
     },
     {
       step: "collapse-1", title: "Its own gradient",
-      text: `Its column of dZ¹ times its column of ${last > 1 ? "the inputs" : "B"}: a gradient of its own, one sheet of ${batch.m}. Most libraries keep only the mean of the sheets, which trains the network. Press “Collapse” to see it form.`,
+      text: `Its column of dZ¹ times its column of inputs: a gradient of its own, one sheet of ${batch.m}. Only the mean of the sheets trains the network: press “Collapse” to see it form.`,
       targets: [`figure[data-name="DW1"] .sheet[data-slice="${i}"]`],
     },
     {

@@ -35,7 +35,7 @@ Units = tuple[NDArray[np.intp], ...]
 
 @dataclass(frozen=True)
 class DisplayNames:
-    """The texts of a page, the examples as images ``(m, height, width)`` if they are images, and their table."""
+    """The texts of a page, and the examples as images ``(m, height, width)`` or rows of a table, if known."""
 
     title: str
     description: tuple[str, ...]

@@ -256,7 +256,7 @@ def _check_learning_rate(rate: float) -> float:
 def _describe_unit(source: SourceTable | None) -> list[str]:
     if source is None or source.scaler is None:
         return []
-    return ["Labels and predictions are in their own unit; Y and P hold them standardised, as the network does."]
+    return ["Labels and predictions are in their own unit; Y and P hold them standardised."]
 
 
 def _describe(network: Any, m: int) -> str:

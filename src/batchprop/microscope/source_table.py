@@ -39,7 +39,7 @@ class SourceTable:
                 f"source has {len(self.frame):,} rows and columns for {len(self.columns):,} features, and X "
                 f"is {n:,} × {k:,}: give its row for each row of X, and its column for each feature"
             )
-        unknown = sorted(set(self.columns) - set(self.frame.columns))
+        unknown = [name for name in self.columns if name not in self.frame.columns]
         if unknown:
             raise InputError(f"source.columns names {unknown[0]!r}, which is no column of source.frame")
 
@@ -59,18 +59,13 @@ class SourceTable:
         sources = [self.columns[k] for k in drawn]
         names = [name for name in self.frame.columns if name in set(sources)]
         return {
-            "columns": [
-                {"name": str(name), "cells": _cells(self.frame[name])}
-                for name in names
-            ],
+            "columns": [{"name": str(name), "cells": _cells(self.frame[name])} for name in names],
             "owners": [names.index(name) for name in sources],
         }
 
 
 def _cells(column: Any) -> list[str | float | None]:
-    return [
-        None if gap else _cell(value) for value, gap in zip(column.tolist(), column.isna(), strict=True)
-    ]
+    return [None if gap else _cell(value) for value, gap in zip(column.tolist(), column.isna(), strict=True)]
 
 
 def _cell(value: Any) -> str | float:
