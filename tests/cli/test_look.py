@@ -103,9 +103,20 @@ def test_page_of_a_model_shows_the_model_numbers(models, folder):
 def test_default_data_are_the_training_table(models, folder):
     run("look", models / "houses-model", "--no-open")
     result = read_page(folder / "houses-model.html")
-    assert "houses.parquet: price, standardised" in result["title"]
+    assert "houses.parquet: price through" in result["title"]
     assert {"size", "town_Ulm", "sold_year"} <= set(result["features"])
-    assert result["examples"][0]["row"].startswith("row ")
+    rows = [int(one["row"].removeprefix("row ")) - 1 for one in result["examples"]]
+    frame = pd.read_parquet(models / "houses.parquet").iloc[rows]
+    # The rows of the table stand beside their features, and all that is predicted in the unit of the price.
+    columns = {one["name"]: one["cells"] for one in result["source"]["columns"]}
+    assert columns["town"] == [None if pd.isna(town) else town for town in frame["town"]]
+    np.testing.assert_allclose([np.nan if x is None else x for x in columns["size"]], frame["size"])
+    for feature, owner in zip(result["levels"][0]["names"], result["source"]["owners"], strict=True):
+        assert feature.removeprefix("missingindicator_").startswith(list(columns)[owner])
+    np.testing.assert_allclose([float(one["label"]) for one in result["examples"]], frame["price"], rtol=1e-5)
+    predicted = load_pipeline(models / "houses-model").predict(frame)
+    shown = [float(one) for one in result["snapshots"][-1]["predictions"]]
+    np.testing.assert_allclose(shown, predicted, rtol=1e-4)
 
 
 def test_model_trained_on_a_folder_shows_the_first_file(folder):

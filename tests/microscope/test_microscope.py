@@ -273,6 +273,12 @@ def test_invalid_arguments_raise() -> None:
     for images in (X, np.zeros((3, 2, 2)), np.zeros((120, 0, 2)), np.full((120, 1, 1), "x")):
         with refused("images has shape", "X.reshape(-1, 8, 8)"):
             bp.microscope.look(model, X, y, images=images)
+    frame = pd.DataFrame(X, columns=list("abcde"))
+    source = bp.microscope.SourceTable(frame, list("abcd"))
+    with refused("source has 120 rows and columns for 4 features", "X is 120 × 5"):
+        bp.microscope.look(model, X, y, source=source)
+    with refused("source.columns names 'z', which is no column"):
+        bp.microscope.look(model, X, y, source=bp.microscope.SourceTable(frame, list("zbcde")))
     with pytest.raises(NotFittedError):
         bp.microscope.look(clone(model), X, y)
     with refused("a Pipeline has no network", "give its last step"):

@@ -58,14 +58,42 @@ def test_slider_goes_back_to_the_initial_weights(page: Page, model: Any) -> None
     assert_matches(page, library_matrices(model.at_snapshot(model.weight_snapshots_[0])))
 
 
-def test_url_fragment_opens_that_step(browser: Browser, file: Path) -> None:
-    for end, step in (("#collapse-2", "collapse-2"), ("#nothing", "forward-0")):
-        opened_page = browsers.open_page(browser, file.as_uri() + end, "figure")
-        assert current_step(opened_page.page) == step
-        opened_page.close()
+def test_url_fragment_opens_that_step_without_a_tour(browser: Browser, file: Path) -> None:
+    opened_page = browsers.open_page(browser, file.as_uri() + "#collapse-2", "figure")
+    assert current_step(opened_page.page) == "collapse-2"
+    assert not opened_page.page.locator(".tour").is_visible()
+    opened_page.close()
 
 
-def test_keys_and_buttons_step_and_space_plays(page: Page) -> None:
+def test_tour_follows_the_worst_example_to_its_gradient(page: Page, model: Any) -> None:
+    X, y = table("multiclass")
+    step, wrong = model.backprop(X[:ROWS], y[:ROWS]), model.predict(X[:ROWS]) != y[:ROWS]
+    worst = int(np.argmax(np.where(wrong | ~wrong.any(), step.losses, -np.inf)))
+    tour, target = page.locator(".tour"), page.locator(".tour-target")
+    assert f"row {worst}." in tour.inner_text()
+    assert target.count() == 1
+    # By keyboard alone: it opens with the focus on the card, and Escape gives it back.
+    page.locator(".tour-opener").focus()
+    page.keyboard.press("Enter")
+    for name, place in (
+        ("forward-3", f"{step.losses[worst]:.3g}"),
+        ("backward-3", "dZ"),
+        ("collapse-1", "one sheet of 6"),
+        ("collapse-1", f"norm {np.sqrt(step.gradient.squared_norms()[worst]):.3g}"),
+    ):
+        page.locator(".tour-next").press("Enter")
+        assert current_step(page) == name
+        assert place in tour.inner_text()
+        assert target.count() == 1
+        assert page.locator("tr.highlighted").get_attribute("data-example") == str(worst)
+    assert target.get_attribute("data-example") == str(worst)
+    page.keyboard.press("Escape")
+    assert not tour.is_visible()
+    assert target.count() == 0
+    assert page.locator(".tour-opener").evaluate("button => button === document.activeElement")
+
+
+def test_keys_buttons_and_miniatures_step_and_space_plays(page: Page) -> None:
     for step in STEPS[1:]:
         page.keyboard.press("ArrowRight")
         assert current_step(page) == step
@@ -78,6 +106,17 @@ def test_keys_and_buttons_step_and_space_plays(page: Page) -> None:
     assert page.locator("button.play").inner_text() == "Pause"
     page.keyboard.press("Space")
     assert page.locator("button.play").inner_text() == "Play"
+    names = page.locator(".miniature-name").all_inner_texts()
+    assert names[:6] == ["B", "H¹", "H²", "P", "loss", "dZ³"]
+    page.locator(".miniature").nth(9).click()
+    assert current_step(page) == "collapse-2"
+    assert page.locator(".miniature.current .miniature-name").inner_text() == "dW²"
+    page.locator('figure[data-name="DW2"] .collapse-button').focus()
+    page.keyboard.press("ArrowRight")
+    assert current_step(page) == "collapse-1"
+    page.locator("figure summary").first.focus()
+    page.keyboard.press("ArrowLeft")
+    assert current_step(page) == "collapse-2"
 
 
 def test_hovering_a_column_selects_the_example_everywhere(page: Page, model: Any) -> None:
@@ -97,6 +136,29 @@ def test_hovering_a_column_selects_the_example_everywhere(page: Page, model: Any
     assert f"{Z[0, 2]:.4g}".replace("-", "−") in card
 
 
+def test_dragging_over_cells_follows_the_pointer_and_the_slider_the_mouse(page: Page, model: Any) -> None:
+    go_to(page, "forward-3")
+    box = page.locator('figure[data-name="P"] canvas').first.bounding_box()
+    assert box is not None
+    P = library_matrices(model)["P"]
+    cell = (box["width"] / ROWS, box["height"] / len(P))
+    page.mouse.move(box["x"] + 0.5 * cell[0], box["y"] + 0.5 * cell[1])
+    page.mouse.down()
+    for example, output in ((1, 0), (ROWS - 1, len(P) - 1)):
+        page.mouse.move(box["x"] + (example + 0.5) * cell[0], box["y"] + (output + 0.5) * cell[1], steps=3)
+        assert page.locator("tr.highlighted").get_attribute("data-example") == str(example)
+        value = page.locator(".explanation-value").get_attribute("data-value")
+        assert_allclose(float(value or "nan"), P[output, example], rtol=1e-5)
+    page.mouse.up()
+    slider = page.locator("#snapshot").bounding_box()
+    assert slider is not None
+    page.mouse.move(slider["x"] + slider["width"] - 8, slider["y"] + slider["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(slider["x"] + 1, slider["y"] + slider["height"] / 2, steps=3)
+    page.mouse.up()
+    assert page.locator(".snapshot-name").inner_text() == "before the first epoch"
+
+
 def test_keyboard_reaches_every_cell_and_screen_readers_announce_it(page: Page, model: Any) -> None:
     go_to(page, "collapse-2")
     figure = page.locator('figure[data-name="dW2"]').first
@@ -113,24 +175,6 @@ def test_keyboard_reaches_every_cell_and_screen_readers_announce_it(page: Page, 
     assert current_step(page) == "collapse-1"
 
 
-def test_examples_sort_by_any_column(page: Page, model: Any) -> None:
-    losses = library_matrices(model)["losses"][0]
-
-    def order() -> list[int]:
-        return [
-            int(row)
-            for row in page.eval_on_selector_all("tr[data-example]", "all => all.map(r => r.dataset.example)")
-        ]
-
-    head = page.locator('th[data-key="loss"]')
-    head.locator("button").click()
-    assert (order(), head.get_attribute("aria-sort")) == (np.argsort(losses).tolist(), "ascending")
-    head.locator("button").click()
-    assert (order(), head.get_attribute("aria-sort")) == (np.argsort(-losses).tolist(), "descending")
-    page.locator('th[data-key="row"] button').click()
-    assert order() == list(range(ROWS))
-
-
 def test_excluding_and_clipping_match_the_library(page: Page, model: Any) -> None:
     page.locator('tr[data-example="1"] input').uncheck()
     page.locator('tr[data-example="4"] input').uncheck()
@@ -140,6 +184,9 @@ def test_excluding_and_clipping_match_the_library(page: Page, model: Any) -> Non
     page.locator("#clip-on").check()
     page.locator("#clip-number").fill("0.2")
     page.locator("#clip-number").press("Enter")
+    page.locator("#clip-number").fill("-3")
+    page.locator("#clip-number").press("Enter")
+    assert page.locator("#clip-number").input_value() == "0.2"
     expected = library_matrices(model, weights, 0.2)
     assert_matches(page, expected, ["dW1", "updatedW1", "updatedb1"])
     X, y = table("multiclass")
@@ -159,18 +206,11 @@ def test_excluding_and_clipping_match_the_library(page: Page, model: Any) -> Non
     assert_matches(page, library_matrices(model))
 
 
-def test_slices_collapse_to_the_mean_which_equals_the_product(page: Page) -> None:
-    go_to(page, "collapse-1")
-    stack = page.locator('figure[data-name="DW1"]')
-    stack.locator("button.collapse-button").click()
-    assert stack.locator("button.collapse-button").inner_text() == "Expand the slices"
-    text = page.get_by_text("are the same numbers: largest difference").inner_text()
-    assert re.search(r"difference (0|[\d.]+·10⁻\S+)\.", text)
-
-
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
-def test_page_is_accessible_and_fits(browser: Browser, file: Path, width: int, scheme: str) -> None:
-    opened_page = open_file(browser, file, width=width, color_scheme=scheme)
+@pytest.mark.parametrize(("scheme", "width", "height"), [("light", 1280, 720), ("dark", 390, 844)])
+def test_page_is_accessible_and_fits(
+    browser: Browser, file: Path, width: int, height: int, scheme: str
+) -> None:
+    opened_page = open_file(browser, file, width=width, height=height, color_scheme=scheme)
     # A step changes its own equations and which line is marked; the list of all steps, which is most of the
     # page, stays as it was looked at with the first.
     for line, parts in (
@@ -179,6 +219,9 @@ def test_page_is_accessible_and_fits(browser: Browser, file: Path, width: int, s
         ("collapse-1", CHANGED_BY_A_STEP),
     ):
         go_to(opened_page.page, line)
+        equations = opened_page.page.locator(".equation")
+        heights = equations.evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+        assert max(heights) <= height
         opened_page.page.locator("figure summary").first.click()
         assert not violations(opened_page.page, *parts)
         assert opened_page.page.evaluate("document.scrollingElement.scrollWidth") <= width
@@ -194,10 +237,9 @@ def test_overflowing_network_is_drawn(browser: Browser, tmp_path: Path, model: A
     with np.errstate(all="ignore"):
         file = bp.microscope.look(broken, X[:3], y[:3]).save(tmp_path / "broken.html")
     opened_page = open_file(browser, file)
-    for line in STEPS:
+    for line in ("loss", "backward-1", "collapse-1", "update-1", "forward-1"):
         go_to(opened_page.page, line)
         assert matrix_names(opened_page.page)
-    go_to(opened_page.page, "forward-1")
     assert not np.isfinite(read_matrix(opened_page.page, "W1")).all()
     assert opened_page.said == []
     opened_page.close()

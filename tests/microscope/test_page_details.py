@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.testing import assert_allclose
 
 import batchprop as bp
 from tests.estimators.tables import estimator, quiet, table
-from tests.microscope.browser_pages import ROWS, current_step, go_to, library_matrices, open_file, read_matrix
+from tests.microscope.browser_pages import ROWS, go_to, library_matrices, open_file, read_matrix
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +42,28 @@ def test_images_show_the_given_images_not_the_inputs(browser: Browser, tmp_path:
     )
     assert len(set(drawn[:5])) == 1
     assert drawn[5] != drawn[0]
+    assert opened_page.said == []
+    opened_page.close()
+
+
+def test_rows_of_weights_are_drawn_as_images_and_pointed_at_by_pixel(
+    browser: Browser, tmp_path: Path
+) -> None:
+    X, y = table("binary")
+    X = np.hstack([X, X[:, :1]])  # 6 features: images of 2 × 3
+    model = estimator("binary").fit(X, y)
+    page = bp.microscope.look(model, X[:4], y[:4], images=X[:4].reshape(-1, 2, 3))
+    opened_page = open_file(browser, page.save(tmp_path / "faces.html"))
+    go_to(opened_page.page, "update-1")
+    canvas = opened_page.page.locator('figure[data-name="W1"] canvas')
+    box = canvas.bounding_box()
+    assert box is not None
+    # 8 images in lines of 4: 2 lines of 2 pixels, and 4 times 3 pixels side by side.
+    pixel = box["width"] / 12
+    assert_allclose(box["height"], 4 * pixel)
+    canvas.hover(position={"x": (3 + 2 + 0.5) * pixel, "y": (2 + 1 + 0.5) * pixel})
+    value = opened_page.page.locator(".explanation-value").get_attribute("data-value")
+    assert_allclose(float(value or "nan"), model.coefs_[0].T[4 + 1, 3 + 2], rtol=1e-5)
     assert opened_page.said == []
     opened_page.close()
 
@@ -104,14 +127,6 @@ def test_numbers_stand_in_cells_and_their_switch_takes_them_out(page: Page) -> N
     assert canvas.evaluate(drawing) != with_numbers
     page.locator("#numbers").check()
     assert canvas.evaluate(drawing) == with_numbers
-
-
-def test_miniatures_lead_to_every_step(page: Page) -> None:
-    names = page.locator(".miniature-name").all_inner_texts()
-    assert names[:6] == ["B", "H¹", "H²", "P", "loss", "dZ³"]
-    page.locator(".miniature").nth(4).click()
-    assert current_step(page) == "loss"
-    assert page.locator(".miniature.current .miniature-name").inner_text() == "loss"
 
 
 def test_mean_loss_and_collapse_texts_follow_the_included_examples(page: Page, model: Any) -> None:
@@ -211,6 +226,9 @@ def test_collapsed_tensor_describes_the_mean(page: Page, model: Any) -> None:
     X, y = table("multiclass")
     largest = np.abs(model.backprop(X[:ROWS], y[:ROWS]).gradient.tensor(0)).max()
     assert stack.locator(".legend-numbers span").last.inner_text() == f"{largest:.3g}"
+    assert stack.locator("button.collapse-button").inner_text() == "Expand the slices"
+    text = page.get_by_text("are the same numbers: largest difference").inner_text()
+    assert re.search(r"difference (0|[\d.]+·10⁻\S+)\.", text)
     zoom = page.locator(".sign annotation").first.text_content() or ""
     assert rf"\times {largest / np.abs(mean).max():.2g}}}" in zoom
 
@@ -226,25 +244,6 @@ def test_page_opens_on_the_last_snapshot_with_a_mistake(browser: Browser, tmp_pa
     assert opened_page.page.locator("#snapshot").input_value() == str(last)
     assert opened_page.page.locator(".example-head.wrong").count() == 1
     opened_page.close()
-
-
-def test_invalid_clipping_norm_is_restored(page: Page) -> None:
-    page.locator("#clip-on").check()
-    number = page.locator("#clip-number")
-    before = number.input_value()
-    number.fill("-3")
-    number.press("Enter")
-    assert number.input_value() == before
-
-
-def test_arrow_keys_step_from_a_button_inside_a_figure(page: Page) -> None:
-    go_to(page, "collapse-2")
-    page.locator('figure[data-name="DW2"] .collapse-button').focus()
-    page.keyboard.press("ArrowRight")
-    assert current_step(page) == "collapse-1"
-    page.locator("figure summary").first.focus()
-    page.keyboard.press("ArrowLeft")
-    assert current_step(page) == "collapse-2"
 
 
 def test_partly_drawn_matrix_states_its_full_shape_and_one_example_is_singular(

@@ -35,6 +35,14 @@ export interface Formulas {
   tex: string;
 }
 
+/** The table that the inputs were encoded from. */
+export interface SourceTable {
+  /** Those columns that the drawn features come from, with a cell for each example; null where it is missing. */
+  columns: { name: string; cells: (string | number | null)[] }[];
+  /** The column of each drawn feature. */
+  owners: number[];
+}
+
 /** One batch at every snapshot of the training; layer l of the text is `layers[l - 1]`. */
 export interface BatchData {
   title: string;
@@ -47,6 +55,7 @@ export interface BatchData {
   imageShape: [number, number] | null;
   /** (height · width, m): the examples as images; the network's inputs may be encoded otherwise. */
   images: EncodedMatrix | null;
+  source: SourceTable | null;
   features: string[];
   outputs: string[];
   examples: Example[];

@@ -41,6 +41,12 @@ export class BatchState {
     return this.weights.every((weight) => Math.abs(weight * this.m - 1) < 1e-12);
   }
 
+  /** Height and width of the images that the inputs are, where every pixel is drawn. */
+  get pixels(): [number, number] | null {
+    const { imageShape, sizes } = this.data;
+    return imageShape && imageShape[0] * imageShape[1] === sizes[0] && this.nDrawn(0) === sizes[0] ? imageShape : null;
+  }
+
   /** What the sheets collapse into. */
   get collapseName(): string {
     return this.isPlainMean ? "mean" : "weighted sum";

@@ -2,12 +2,13 @@
 
 import { cell } from "./algebra";
 import { toSentence, type Explanation } from "./explanation-types";
-import { type BatchData, decode, predictsNumbers } from "./batch-data";
+import { decode, predictsNumbers } from "./batch-data";
 import { button, h } from "./dom";
 import type { EquationView } from "./equation-view";
 import { formula } from "./formula";
-import { createImage } from "./thumbnails";
-import { formatCosine, formatCount, formatNumber, parseNumber } from "./format";
+import { createFace, createImage } from "./thumbnails";
+import { formatCosine, formatCount, formatNumber } from "./format";
+import { formatLabel, formatSourceCell } from "./source-rows";
 import type { Context } from "./batch-state";
 
 const MAX_FEATURES = 12;
@@ -29,7 +30,7 @@ export function createDetailPanel(context: Context, view: EquationView): HTMLEle
   function render(): void {
     const example = store.get("example");
     const explanation = explanationAt(context, view);
-    const sections = [explanation && createExplanation(explanation), example !== null && createExampleSection(context, example)];
+    const sections = [explanation && createExplanation(explanation, faceAt(context, view)), example !== null && createExampleSection(context, example)];
     const visible = sections.filter((section): section is HTMLElement => Boolean(section));
     body.replaceChildren(...(visible.length > 0 ? visible : [createHint()]));
     element.classList.toggle("empty", visible.length === 0);
@@ -54,7 +55,14 @@ function explanationAt(context: Context, view: EquationView): Explanation | null
   return spec.explain(cell.row, cell.column, cell.slice);
 }
 
-function createExplanation(explanation: Explanation): HTMLElement {
+/** The face of the unit whose cell is selected. */
+function faceAt({ store }: Context, view: EquationView): HTMLElement | null {
+  const cell = store.get("cell");
+  const faces = cell && view.getSpec(cell.matrix)?.faces;
+  return faces ? createFace(store, faces.matrix, faces.pixels, cell.row, 56) : null;
+}
+
+function createExplanation(explanation: Explanation, face: HTMLElement | null): HTMLElement {
   const rows = explanation.steps.map(({ kind, label, expression, value }) =>
     h(
       "li",
@@ -67,7 +75,7 @@ function createExplanation(explanation: Explanation): HTMLElement {
     "section",
     { class: "explanation" },
     h("h3", {}, explanation.title),
-    h("p", { class: "explanation-value", "data-value": String(explanation.value) }, formatNumber(explanation.value)),
+    h("div", { class: "explanation-head" }, h("p", { class: "explanation-value", "data-value": String(explanation.value) }, formatNumber(explanation.value)), face),
     h("p", { class: "explanation-formula" }, formula(explanation.tex)),
     h("ol", { class: "terms" }, ...rows),
     explanation.note ? h("p", { class: "explanation-note" }, explanation.note) : null,
@@ -97,24 +105,22 @@ export function prediction({ batch, data }: Context, i: number): string {
   return `${prediction}, ${batch().isWrong(i) ? "wrong" : "correct"}`;
 }
 
-/** A class as it is; numbers in the page's format, several targets with commas between. */
-export function formatLabel(data: BatchData, text: string): string {
-  if (!predictsNumbers(data)) return text;
-  return text.split(", ").map((number) => formatNumber(parseNumber(number), 6)).join(", ");
-}
-
 function summary(context: Context, i: number): string {
   const { data } = context;
   return `${data.examples[i]?.row}: label ${formatLabel(data, data.examples[i]?.label ?? "")}, prediction ${prediction(context, i)}, loss ${formatNumber(cell(context.batch().losses(), 0, i))}.`;
 }
 
-/** The largest features; of very many inputs, Python sends only the outstanding ones. */
+/** The example's row of the table, or else its largest features; of very many inputs, Python sends only the outstanding ones. */
 function createFeatureTable({ data }: Context, i: number): HTMLElement {
+  const { source } = data;
+  if (source) return h("div", { class: "input-features" }, createPairs("In the table", source.columns.map(({ name, cells }) => [name, formatSourceCell(cells[i]!)])));
   const inputs = decode(data.inputs);
   const features = data.features.map((name, k) => ({ name, value: cell(inputs, k, i) }));
   const largest = [...features].sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, MAX_FEATURES);
-  const rows = largest.map(({ name, value }) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, formatNumber(value))));
   const nHidden = data.sizes[0]! - largest.length;
-  const caption = h("caption", {}, nHidden > 0 ? "Inputs, the largest first" : "Inputs");
-  return h("div", { class: "input-features" }, h("table", {}, caption, h("tbody", {}, ...rows)), nHidden > 0 ? h("p", {}, `… ${formatCount(nHidden)} more`) : null);
+  const table = createPairs(nHidden > 0 ? "Inputs, the largest first" : "Inputs", largest.map(({ name, value }) => [name, formatNumber(value)]));
+  return h("div", { class: "input-features" }, table, nHidden > 0 ? h("p", {}, `… ${formatCount(nHidden)} more`) : null);
 }
+
+const createPairs = (caption: string, pairs: readonly (readonly [string, string])[]): HTMLElement =>
+  h("table", {}, h("caption", {}, caption), h("tbody", {}, ...pairs.map(([name, text]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, text)))));

@@ -7,7 +7,11 @@ import { formula } from "./formula";
 import { breakRows, cellSize, fitEquation, fitSheets } from "./layout";
 import { type Equation, type Item, algorithmSteps } from "./steps";
 import type { Context } from "./batch-state";
-import { createThumbnails, highlightThumbnail } from "./thumbnails";
+import { createThumbnails, highlightExample } from "./thumbnails";
+
+/** Pixels of the window's height that an equation leaves to what is above and below it: on a phone, a bar. */
+const MARGIN = 84;
+const NOTE_HEIGHT = 44;
 
 export interface EquationView {
   element: HTMLElement;
@@ -33,10 +37,11 @@ export function createEquationView(context: Context): EquationView {
 
   function drawEquation(equation: Equation, open: ReadonlySet<string>): HTMLElement {
     const available = element.clientWidth || 800;
-    const fit = fitEquation(equation.items, available);
+    const screen = window.innerHeight - MARGIN - (equation.note ? NOTE_HEIGHT : 0);
+    const fit = fitEquation(equation.items, available, screen);
     const createPart = (item: Item): HTMLElement => {
       if ("sign" in item) return createSign(item);
-      const view = createMatrixView(item, item.slices ? fitSheets(item, available) : cellSize(item, fit), context, open.has(item.name));
+      const view = createMatrixView(item, item.slices ? fitSheets(item, available, screen) : cellSize(item, fit), context, open.has(item.name));
       views.push(view);
       return view.element;
     };
@@ -52,7 +57,7 @@ export function createEquationView(context: Context): EquationView {
     const cell = store.get("cell");
     const sources = (cell && findSpec(cell.matrix)?.sources(cell.row, cell.column)) ?? {};
     views.forEach((view) => view.update(sources));
-    highlightThumbnail(element, store.get("example"));
+    highlightExample(element, store.get("example"));
   }
 
   store.on(["step", "snapshot", "included", "clip", "theme", "numbers"], render);

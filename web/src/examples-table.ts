@@ -1,10 +1,11 @@
 /** The table of examples: sortable, each can be excluded from the batch. */
 
 import { cell } from "./algebra";
-import { formatLabel, prediction } from "./detail-panel";
+import { prediction } from "./detail-panel";
 import { button, h } from "./dom";
 import { formatCosine, formatNumber, parseNumber } from "./format";
 import { type Context, toggleExample } from "./batch-state";
+import { formatLabel } from "./source-rows";
 import { createWeightControls } from "./weight-controls";
 
 type Sorting = "none" | "ascending" | "descending";

@@ -3,6 +3,8 @@
 import { cell } from "./algebra";
 import { type CellExplanation, termStep, type ExplanationStep, sumStep } from "./explanation-types";
 import { formatCount, formatFactor, formatNumber } from "./format";
+import { predictsNumbers } from "./batch-data";
+import { formatLabel } from "./source-rows";
 import type { BatchState } from "./batch-state";
 
 const MAX_TERMS = 8;
@@ -13,7 +15,9 @@ export function explainP(batch: BatchState, k: number, i: number): CellExplanati
   const [z, value] = [cell(batch.Z(batch.outputLayer), k, i), cell(batch.P(), k, i)];
   const head = batch.data.head;
   const steps = head.name.startsWith("softmax") ? softmaxSteps(batch, z, value, i) : [sumStep("p", value, P_OF_Z[head.name]?.(z) ?? "")];
-  return { tex: `P = ${head.tex}`, steps, value };
+  const prediction = batch.snapshot.predictions[i] ?? "";
+  const note = batch.data.source && predictsNumbers(batch.data) ? { note: `In the unit of the table: ${formatLabel(batch.data, prediction)}.` } : {};
+  return { tex: `P = ${head.tex}`, steps, value, ...note };
 }
 
 const identity = (): string => "z";

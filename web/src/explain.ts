@@ -3,10 +3,24 @@
 import { cell } from "./algebra";
 import { type CellExplanation, type Product, product, termStep, type ExplanationStep, sumStep, sumOfProducts, total } from "./explanation-types";
 import { formatFactor, formatNumber } from "./format";
+import { formatLabel, formatSourceCell } from "./source-rows";
 import type { BatchState } from "./batch-state";
 
 /** A number that is not computed on this page. */
 export const explainGiven = (tex: string, label: string, value: number): CellExplanation => ({ tex, steps: [sumStep(label, value)], value });
+
+/** A feature, and what its column holds in the table. */
+export function explainInput(batch: BatchState, k: number, i: number): CellExplanation {
+  const { source } = batch.data;
+  const column = source?.columns[source.owners[k]!];
+  const explanation = explainGiven("H^0 = B", "from the data", cell(batch.B(), k, i));
+  return column ? { ...explanation, note: `In the table, ${column.name} is ${formatSourceCell(column.cells[i]!)}.` } : explanation;
+}
+
+export function explainTarget(batch: BatchState, k: number, i: number): CellExplanation {
+  const explanation = explainGiven("Y", "from the data", cell(batch.Y(), k, i));
+  return batch.data.source ? { ...explanation, note: `In the table, the label is ${formatLabel(batch.data, batch.data.examples[i]!.label)}.` } : explanation;
+}
 
 export function explainZ(batch: BatchState, l: number, j: number, i: number): CellExplanation {
   const [W, H, value, bias] = [batch.W(l), batch.H(l - 1), cell(batch.Z(l), j, i), cell(batch.b(l), j, 0)];

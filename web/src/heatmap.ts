@@ -1,8 +1,10 @@
 /** One matrix on a canvas, with a frame around an example's column and a cursor on a cell. */
 
+import { arrange, type Arrangement, type Box } from "./arrangement";
 import { type ColorScale, drawPixels, inkOn } from "./color-scale";
 import { h } from "./dom";
 import { formatShortest } from "./format";
+import type { Matrix } from "./batch-data";
 import type { MatrixSpec, Source } from "./matrix-spec";
 import type { CellRef } from "./state";
 
@@ -26,12 +28,13 @@ const MIN_GRID_CELL = 7;
 const MIN_NUMBER_CELL: CellSize = { width: 26, height: 17 };
 
 export function createHeatmap(spec: MatrixSpec, cell: CellSize, scale: ColorScale, numbers: boolean): CanvasView {
-  const { rows, columns } = spec.matrix;
+  const { arrangement } = spec;
+  const { rows, columns } = arrangement;
   const canvas = createSharpCanvas(columns * cell.width, rows * cell.height);
   const context = canvas.getContext("2d")!;
-  drawCells(context, drawPixels(spec.matrix, scale), columns * cell.width, rows * cell.height);
+  drawMatrix(context, spec.matrix, scale, arrangement, cell);
   drawGrid(context, rows, columns, cell);
-  if (numbers) drawNumbers(context, spec, cell, scale);
+  if (numbers && !arrangement.image) drawNumbers(context, spec, cell, scale);
   const columnFrame = h("div", { class: "column-frame", hidden: true });
   const cursor = h("div", { class: "cell-cursor", hidden: true });
   const sourceFrame = h("div", { class: "source-frame", hidden: true });
@@ -39,23 +42,20 @@ export function createHeatmap(spec: MatrixSpec, cell: CellSize, scale: ColorScal
   return {
     element,
     cellAt: (x, y) => {
-      const [row, column] = [Math.floor(y / cell.height), Math.floor(x / cell.width)];
-      return row >= 0 && row < rows && column >= 0 && column < columns ? { matrix: spec.name, row, column } : null;
+      const place = arrangement.cellAt(Math.floor(y / cell.height), Math.floor(x / cell.width));
+      return place && { matrix: spec.name, ...place };
     },
     mark: (example, ref) => {
       columnFrame.hidden = example === null || !(spec.columnsAreExamples || spec.rowsAreExamples);
-      if (example !== null && spec.columnsAreExamples) setBox(columnFrame, example * cell.width, 0, cell.width, rows * cell.height);
-      if (example !== null && spec.rowsAreExamples) setBox(columnFrame, 0, example * cell.height, columns * cell.width, cell.height);
+      if (example !== null && spec.columnsAreExamples) setBox(columnFrame, [example, 0, 1, rows], cell);
+      if (example !== null && spec.rowsAreExamples) setBox(columnFrame, [0, example, columns, 1], cell);
       const current = ref?.matrix === spec.name ? ref : null;
       cursor.hidden = current === null;
-      if (current) setBox(cursor, current.column * cell.width, current.row * cell.height, cell.width, cell.height);
+      if (current) setBox(cursor, arrangement.box(current), cell);
     },
     highlight: (source) => {
       sourceFrame.hidden = source === undefined;
-      if (!source) return;
-      const [left, width] = source.column === undefined ? [0, columns] : [source.column, 1];
-      const [top, height] = source.row === undefined ? [0, rows] : [source.row, 1];
-      setBox(sourceFrame, left * cell.width, top * cell.height, width * cell.width, height * cell.height);
+      if (source) setBox(sourceFrame, arrangement.box(source), cell);
     },
   };
 }
@@ -73,6 +73,21 @@ export function createSharpCanvas(width: number, height: number): HTMLCanvasElem
 export function drawCells(context: CanvasRenderingContext2D, pixels: HTMLCanvasElement, width: number, height: number): void {
   context.imageSmoothingEnabled = false;
   context.drawImage(pixels, 0, 0, width, height);
+}
+
+/** A matrix in its colours; between images, and where a last line has none, the page shows through. */
+export function drawMatrix(context: CanvasRenderingContext2D, M: Matrix, scale: ColorScale, arrangement: Arrangement, cell: CellSize): void {
+  const { rows, columns, image } = arrangement;
+  drawCells(context, drawPixels(arrange(M, arrangement), scale), columns * cell.width, rows * cell.height);
+  if (!image) return;
+  const [height, width] = [image[0] * cell.height, image[1] * cell.width];
+  for (let row = 0; row < rows / image[0]; row++) {
+    for (let column = 0; column < columns / image[1]; column++) {
+      const isEmpty = arrangement.cellAt(row * image[0], column * image[1]) === null;
+      context.clearRect(column * width - 0.5, row * height - 0.5, isEmpty ? width + 1 : 1, height + 1);
+      context.clearRect(column * width - 0.5, row * height - 0.5, width + 1, 1);
+    }
+  }
 }
 
 function drawGrid(context: CanvasRenderingContext2D, rows: number, columns: number, { width, height }: CellSize): void {
@@ -95,6 +110,6 @@ function drawNumbers(context: CanvasRenderingContext2D, { matrix }: MatrixSpec, 
   });
 }
 
-function setBox(element: HTMLElement, left: number, top: number, width: number, height: number): void {
-  Object.assign(element.style, { left: `${left}px`, top: `${top}px`, width: `${width}px`, height: `${height}px` });
+function setBox(element: HTMLElement, [left, top, width, height]: Box, cell: CellSize): void {
+  Object.assign(element.style, { left: `${left * cell.width}px`, top: `${top * cell.height}px`, width: `${width * cell.width}px`, height: `${height * cell.height}px` });
 }

@@ -12,6 +12,7 @@ import { createContext } from "./batch-state";
 import { shareSelection } from "./selection";
 import { type State, Store } from "./state";
 import { createStepper } from "./stepper";
+import { createTour } from "./tour";
 import { createThemeButton, followTheme, preferredTheme } from "./theme";
 
 function start(root: HTMLElement, data: BatchData): void {
@@ -34,10 +35,14 @@ function start(root: HTMLElement, data: BatchData): void {
   // An address may end in a step, such as microscope.html#collapse-1, so that a text can link to it.
   store.set({ step: Math.max(0, steps.findIndex((step) => `#${step.id}` === location.hash)) });
   const view = createEquationView(context);
-  const workspace = h("div", { class: "workspace" }, createStepper(context, steps), view.element, createDetailPanel(context, view));
+  const panel = createDetailPanel(context, view);
   const examples = h("div", { class: "examples-part" }, createExamplesTable(context), createGradientMap(context));
   shareSelection(store, steps);
-  root.replaceChildren(header(data, store), createMiniatures(context), workspace, examples);
+  const stepper = createStepper(context, steps);
+  // Last: it points at what the others draw.
+  const tour = createTour(context, steps, view.element);
+  const workspace = h("div", { class: "workspace" }, stepper, view.element, h("div", { class: "side" }, tour.card, panel));
+  root.replaceChildren(header(data, store, tour.opener), createMiniatures(context), workspace, examples);
 }
 
 /** The last snapshot with a mistake to look at, where most examples are right; the last one where there is none. */
@@ -49,14 +54,14 @@ function openingSnapshot(data: BatchData): number {
   return fromTheEnd < 0 ? last : last - fromTheEnd;
 }
 
-function header(data: BatchData, store: Store): HTMLElement {
+function header(data: BatchData, store: Store, tour: HTMLElement): HTMLElement {
   return h(
     "header",
     { class: "page-header" },
-    h("div", { class: "page-header-row" }, h("p", { class: "kicker" }, "batchprop microscope"), createNumbersSwitch(store), createThemeButton(store)),
+    h("div", { class: "page-header-row" }, h("p", { class: "kicker" }, "batchprop microscope"), createNumbersSwitch(store), tour, createThemeButton(store)),
     h("h1", {}, data.title),
     ...data.description.map((sentence) => h("p", { class: "about" }, sentence)),
-    h("p", { class: "how-to" }, "Step with ", h("kbd", {}, "←"), " and ", h("kbd", {}, "→"), ", play with ", h("kbd", {}, "space"), ". Point at a column to follow an example, at a cell to see how its number is computed. By keyboard: tab to a matrix, then use the arrow keys."),
+    h("p", { class: "how-to" }, "Step with ", h("kbd", {}, "←"), " and ", h("kbd", {}, "→"), ", play with ", h("kbd", {}, "space"), ". Point at a column to follow an example, at a cell to see its number made. By keyboard: tab to a matrix, then the arrow keys."),
     h("p", { class: "how-to touch" }, "Tap a column to follow an example, a cell to see how its number is computed. Next takes a step."),
   );
 }

@@ -5,6 +5,8 @@ import type { ScaleKind } from "./color-scale";
 import { formatCount } from "./format";
 import type { Matrix } from "./batch-data";
 import type { BatchState } from "./batch-state";
+import { type Arrangement, asImages, asMatrix } from "./arrangement";
+import { featurePart } from "./source-rows";
 
 export interface MatrixSpec {
   /** In ASCII, for the page's addresses: "dZ2". */
@@ -15,11 +17,20 @@ export interface MatrixSpec {
   matrix: Matrix;
   rowNames: readonly string[];
   columnNames: readonly string[];
-  /** Names shown beside the rows where there is room: those of the outputs. */
+  /** Names shown beside the rows where there is room: those of the outputs, and of the features in the batch. */
   rowLabels: readonly string[];
+  /** Rows that come from one column of the table, with its name; they cover the rows in order. */
+  rowGroups: readonly RowGroup[];
+  /** Whether the rows of the table stand above. */
+  showsSource: boolean;
+  /** The weights of each row's unit, where these are the pixels of an image: its face. */
+  faces: { matrix: Matrix; pixels: readonly [number, number] } | null;
+  arrangement: Arrangement;
   columnsAreExamples: boolean;
   rowsAreExamples: boolean;
   axes: string;
+  /** The same in short, for the eye: "units ↓ examples →". */
+  axisTag: string;
   shape: string;
   /** Which part is drawn where not all is: "64 of 1,000 units". */
   subset: Subset | null;
@@ -33,6 +44,11 @@ export interface MatrixSpec {
   slices?: readonly Matrix[];
   /** The slice in front while no example is selected. */
   frontSlice?: number;
+}
+
+export interface RowGroup {
+  name: string;
+  count: number;
 }
 
 export interface Subset {
@@ -62,6 +78,10 @@ export interface MatrixOptions {
   scale?: ScaleKind;
   sharedScale?: readonly Matrix[];
   slices?: readonly Matrix[];
+  /** Draw each row as an image, where the inputs are images. */
+  asImages?: boolean;
+  /** Name the features beside the rows, and show the rows of the table above. */
+  withSource?: boolean;
   explain: (row: number, column: number, slice?: number) => CellExplanation;
   sources?: (row: number, column: number) => Sources;
 }
@@ -73,10 +93,15 @@ export function createMatrixSpec(batch: BatchState, options: MatrixOptions): Mat
   const columnNames = columns === "examples" ? examples : columns === "one" ? ["value"] : batch.names(columns);
   return {
     name: options.name, title: options.title, tex: options.tex, matrix, rowNames, columnNames,
-    rowLabels: rows === batch.outputLayer ? batch.data.levels[rows]!.names : [],
+    rowLabels: rows === batch.outputLayer ? batch.data.levels[rows]!.names : options.withSource ? featureLabels(batch) : [],
+    rowGroups: options.withSource ? featureGroups(batch) : [],
+    showsSource: options.withSource ?? false,
+    faces: rows === 1 && columns === "examples" && batch.pixels ? { matrix: batch.W(1), pixels: batch.pixels } : null,
+    arrangement: options.asImages && batch.pixels ? asImages(matrix, batch.pixels) : asMatrix(matrix),
     columnsAreExamples: columns === "examples",
     rowsAreExamples: rows === "examples",
     axes: options.axes,
+    axisTag: axisTag(batch, options),
     shape: formatShape(batch, options),
     subset: drawnSubset(batch, [rows, columns]),
     scale: options.scale ?? "signed",
@@ -88,6 +113,28 @@ export function createMatrixSpec(batch: BatchState, options: MatrixOptions): Mat
     }),
     ...(options.slices ? { slices: options.slices, frontSlice: batch.largestGradient() } : {}),
   };
+}
+
+/** Beside the column's name, the part of it that a feature holds; a feature's whole name where no table is known; none for pixels. */
+function featureLabels(batch: BatchState): string[] {
+  const { source, images, levels } = batch.data;
+  if (images) return [];
+  return levels[0]!.names.map((name, k) => (source ? featurePart(name, source.columns[source.owners[k]!]!.name) : name));
+}
+
+/** Neighbouring features of the same column. */
+function featureGroups({ data: { source, images } }: BatchState): RowGroup[] {
+  if (!source || images) return [];
+  const starts = source.owners.map((_, k) => k).filter((k) => source.owners[k] !== source.owners[k - 1]);
+  return starts.map((k, n) => ({ name: source.columns[source.owners[k]!]!.name, count: (starts[n + 1] ?? source.owners.length) - k }));
+}
+
+function axisTag(batch: BatchState, { rows, columns, slices, asImages }: MatrixOptions): string {
+  if (asImages && batch.pixels) return slices ? "a sheet for each example: an image for each unit" : "an image for each unit";
+  const name = (axis: number | string): string => (typeof axis === "string" ? axis : axis === 0 ? "features" : axis === batch.outputLayer ? "outputs" : "units");
+  const down = rows === -1 ? "" : `${name(rows)}\u00a0↓`;
+  const right = columns === "one" ? "" : `${name(columns)}\u00a0→`;
+  return [slices ? "a sheet for each example:" : "", down, right].filter(Boolean).join(" ");
 }
 
 /** "4 × 7"; "1,000 × 1,000, 64 × 64 drawn" where not all is. */

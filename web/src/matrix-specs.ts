@@ -9,15 +9,16 @@ import type { BatchState } from "./batch-state";
 
 const PER_EXAMPLE_AXES = "one row per unit, one column per example";
 
-export const specB = (s: BatchState): MatrixSpec =>
+export const specB = (s: BatchState, withSource = false): MatrixSpec =>
   createMatrixSpec(s, {
-    name: "B", title: "B", tex: "B", matrix: s.B(), rows: 0, columns: "examples", scale: "amount",
+    name: "B", title: "B", tex: "B", matrix: s.B(), rows: 0, columns: "examples", scale: "amount", withSource,
     axes: "one row per feature, one column per example",
-    explain: (k, i) => explain.explainGiven("H^0 = B", "from the data", cell(s.B(), k, i)),
+    explain: (k, i) => explain.explainInput(s, k, i),
   });
 
-export const specW = (s: BatchState, l: number, withUpdated = false): MatrixSpec =>
+export const specW = (s: BatchState, l: number, { withUpdated = false, asImages = false } = {}): MatrixSpec =>
   createMatrixSpec(s, {
+    asImages: asImages && l === 1,
     name: `W${l}`, title: `W${superscript(l)}`, tex: `W^{${l}}`, matrix: s.W(l), rows: l, columns: l - 1, axes: weightAxes(l),
     sharedScale: withUpdated ? [s.updatedW(l)] : [],
     explain: (j, k) => explain.explainGiven(`W^{${l}}_{jk}`, "the weight at this snapshot", cell(s.W(l), j, k)),
@@ -58,7 +59,7 @@ export const specHT = (s: BatchState, l: number): MatrixSpec =>
   createMatrixSpec(s, {
     name: `H${l}T`, title: `H${superscript(l)} transposed`, tex: l === 0 ? "(H^0)^{\\top} = B^{\\top}" : `(H^{${l}})^{\\top}`, matrix: s.HT(l),
     rows: "examples", columns: l, axes: `one row per example, one column per ${l === 0 ? "feature" : `unit of layer ${l}`}`, scale: "amount",
-    explain: (i, k) => (l === 0 ? explain.explainGiven("H^0 = B", "from the data", cell(s.B(), k, i)) : explain.explainH(s, l, k, i)),
+    explain: (i, k) => (l === 0 ? explain.explainInput(s, k, i) : explain.explainH(s, l, k, i)),
   });
 
 /** `withY`: on the colour scale of Y, which is next to it. */
@@ -71,7 +72,7 @@ export const specP = (s: BatchState, withY = false): MatrixSpec =>
 export const specY = (s: BatchState): MatrixSpec =>
   createMatrixSpec(s, {
     name: "Y", title: "Y", tex: "Y", matrix: s.Y(), rows: s.outputLayer, columns: "examples", axes: "one row per output, one column per example",
-    scale: "amount", sharedScale: [s.P()], explain: (k, i) => explain.explainGiven("Y", "from the data", cell(s.Y(), k, i)),
+    scale: "amount", sharedScale: [s.P()], explain: (k, i) => explain.explainTarget(s, k, i),
   });
 
 export const specLosses = (s: BatchState): MatrixSpec =>
@@ -105,7 +106,7 @@ export const specDerivatives = (s: BatchState, l: number): MatrixSpec =>
 
 export const specTensor = (s: BatchState, l: number): MatrixSpec =>
   createMatrixSpec(s, {
-    name: `DW${l}`, title: `DW${superscript(l)}`, tex: `DW^{${l}}`, matrix: s.dW(l), rows: l, columns: l - 1, slices: s.perExampleGradients(l),
+    name: `DW${l}`, title: `DW${superscript(l)}`, tex: `DW^{${l}}`, matrix: s.dW(l), rows: l, columns: l - 1, slices: s.perExampleGradients(l), asImages: l === 1,
     axes: `one slice per example; in a slice ${weightAxes(l)}`,
     explain: (j, k, i) => (i === undefined ? explain.explainDW(s, l, j, k) : explain.explainPerExampleGradient(s, l, j, k, i)),
   });
@@ -119,7 +120,7 @@ export const specBiasMatrix = (s: BatchState, l: number): MatrixSpec =>
 export const specDW = (s: BatchState, l: number): MatrixSpec =>
   createMatrixSpec(s, {
     name: `dW${l}`, title: `dW${superscript(l)}`, tex: `dW^{${l}}`, matrix: s.dW(l), rows: l, columns: l - 1, axes: weightAxes(l),
-    sharedScale: [s.product(l)], explain: (j, k) => explain.explainDW(s, l, j, k), sources: (j, k) => gradientSources(l, j, k),
+    asImages: l === 1, sharedScale: [s.product(l)], explain: (j, k) => explain.explainDW(s, l, j, k), sources: (j, k) => gradientSources(l, j, k),
   });
 
 export const specProduct = (s: BatchState, l: number): MatrixSpec => {
@@ -141,7 +142,7 @@ export const specDb = (s: BatchState, l: number): MatrixSpec =>
 export const specUpdatedW = (s: BatchState, l: number): MatrixSpec =>
   createMatrixSpec(s, {
     name: `updatedW${l}`, title: `W${superscript(l)} after the update`, tex: `W^{${l}}_{\\text{new}}`, matrix: s.updatedW(l), rows: l, columns: l - 1,
-    axes: weightAxes(l), sharedScale: [s.W(l)],
+    axes: weightAxes(l), sharedScale: [s.W(l)], asImages: l === 1,
     explain: (j, k) => explain.explainUpdate(cell(s.W(l), j, k), cell(s.product(l), j, k), s.data.learningRate, "w"),
     sources: (j, k) => ({ [`W${l}`]: { row: j, column: k }, [`dW${l}`]: { row: j, column: k } }),
   });

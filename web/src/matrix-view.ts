@@ -7,7 +7,9 @@ import type { MatrixSpec, Sources } from "./matrix-spec";
 import { formula } from "./formula";
 import { type CellSize, createHeatmap, type CanvasView } from "./heatmap";
 import { createExampleHeads } from "./example-heads";
-import { visibleRowLabels } from "./layout";
+import { createSourceRows } from "./source-rows";
+import { createFace } from "./thumbnails";
+import { hasFaces, visibleRowLabels } from "./layout";
 import { formatCount, formatNumber, formatShort } from "./format";
 import { createNumbers } from "./numbers-table";
 import type { Context } from "./batch-state";
@@ -31,7 +33,7 @@ export function createMatrixView(spec: MatrixSpec, size: CellSize, context: Cont
   const tensor = spec.slices ? createSheets(spec, size, scale, context) : null;
   const canvas: CanvasView = tensor ?? createHeatmap(spec, size, scale, store.get("numbers"));
   const table = createNumbers(spec, context.data.examples, open, visibleSlice(spec, store));
-  const width = spec.slices ? Infinity : spec.matrix.columns * size.width;
+  const width = spec.slices ? Infinity : spec.arrangement.columns * size.width;
   const collapseControl = tensor && createCollapseControl(tensor, context);
   const { nonFinite } = rangeStatistics(spec, false);
   const footer = h("div", { class: "figure-footer" }, legend(scale, nonFinite, width), collapseControl?.element, table.element);
@@ -39,7 +41,7 @@ export function createMatrixView(spec: MatrixSpec, size: CellSize, context: Cont
     "figure",
     { class: tensor ? "figure tensor" : "figure", "data-name": spec.name, tabindex: 0, role: "group", "aria-label": ariaLabel(spec, store.get("collapsed")) },
     caption(spec),
-    h("div", { class: "canvas-holder" }, createExampleHeads(context, spec, size), rowLabels(spec, size), canvas.element),
+    h("div", { class: "canvas-holder" }, createExampleHeads(context, spec, size), ...createSourceRows(context, spec, size), rowLabels(context, spec, size), canvas.element),
     footer,
   );
   const select = (ref: CellRef): void => store.set({ cell: ref, example: exampleAt(spec, ref) ?? store.get("example") });
@@ -92,7 +94,7 @@ function caption(spec: MatrixSpec): HTMLElement {
     {},
     h("span", { class: "figure-name" }, formula(spec.tex)),
     h("span", { class: "figure-shape" }, ...shapeParts(spec.shape)),
-    h("span", { class: "figure-axes" }, spec.axes),
+    h("span", { class: "figure-axes", title: spec.axes }, spec.axisTag),
     spec.subset && h("span", { class: "figure-subset" }, spec.matrix.columns === 1 ? spec.subset.short : spec.subset.full),
   );
 }
@@ -100,12 +102,26 @@ function caption(spec: MatrixSpec): HTMLElement {
 /** A narrow figure may break "1,000 × 8, 64 × 8 drawn" only after "× 8,". */
 const shapeParts = (shape: string): (Node | string)[] => shape.split(/(?<=,) /).flatMap((part, n) => [n > 0 ? " " : "", h("span", {}, part)]);
 
-function rowLabels(spec: MatrixSpec, size: CellSize): HTMLElement | null {
+/** Names or faces beside the rows; features of one column of the table stand in a bracket with its name. */
+function rowLabels({ store }: Context, spec: MatrixSpec, size: CellSize): HTMLElement | null {
+  if (spec.slices || spec.arrangement.image) return null;
+  const { faces } = spec;
   const names = visibleRowLabels(spec, size);
-  if (names.length === 0 || spec.slices) return null;
-  const element = h("div", { class: "row-labels", "aria-hidden": "true" }, ...names.map((name) => h("span", {}, name)));
+  const labels = faces && hasFaces(spec, size)
+    ? spec.rowNames.map((_, j) => createFace(store, faces.matrix, faces.pixels, j, size.height - 1))
+    : names.map((name) => h("span", {}, name));
+  if (labels.length === 0) return null;
+  const element = h("div", { class: spec.rowGroups.length > 0 ? "row-labels grouped" : "row-labels", "aria-hidden": "true" }, ...groupLabels(spec), ...labels);
   element.style.gridAutoRows = `${size.height}px`;
   return element;
+}
+
+function groupLabels({ rowGroups }: MatrixSpec): HTMLElement[] {
+  return rowGroups.map(({ name, count }) => {
+    const label = h("span", { class: count > 1 ? "row-group several" : "row-group", title: name }, name);
+    label.style.gridRow = `span ${count}`;
+    return label;
+  });
 }
 
 function ariaLabel(spec: MatrixSpec, collapsed: boolean): string {

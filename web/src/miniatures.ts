@@ -1,5 +1,6 @@
 /** A strip of small pictures, the result of each step of the algorithm: where we are, and where to go. */
 
+import { arrange } from "./arrangement";
 import { createColorScale, drawPixels } from "./color-scale";
 import { h } from "./dom";
 import { createSharpCanvas, drawCells } from "./heatmap";
@@ -36,11 +37,11 @@ export function createMiniatures(context: Context): HTMLElement {
 
 function createMiniature({ batch, store }: Context, step: AlgorithmStep, choose: () => void): HTMLElement {
   const spec = resultOf(step, batch());
-  const { rows, columns } = spec.matrix;
+  const { rows, columns } = spec.arrangement;
   const unit = SIDE / Math.max(rows, columns);
   const [width, height] = [Math.max(MIN_SIDE, columns * unit), Math.max(MIN_SIDE, rows * unit)];
   const canvas = createSharpCanvas(width, height);
-  drawCells(canvas.getContext("2d")!, drawPixels(spec.matrix, createColorScale([spec.matrix], spec.scale, store.get("theme"))), width, height);
+  drawCells(canvas.getContext("2d")!, drawPixels(arrange(spec.matrix, spec.arrangement), createColorScale([spec.matrix], spec.scale, store.get("theme"))), width, height);
   const element = h("div", { class: `miniature ${step.phase}`, title: `${step.phase}: ${step.title}` }, h("span", { class: "miniature-picture" }, canvas), h("span", { class: "miniature-name" }, shortName(spec)));
   element.addEventListener("click", choose);
   return element;

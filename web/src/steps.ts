@@ -56,7 +56,7 @@ export function algorithmSteps(batch: BatchState): AlgorithmStep[] {
 const batchStep = (batch: BatchState): AlgorithmStep => ({
   id: "forward-0", phase: "forward", title: "The batch", tex: "H^0 = B",
   note: `${pluralize(batch.m, "example enters", "examples enter")} the network side by side, one column each.`,
-  equations: (s) => [{ items: [specs.specB(s)], inputs: true }],
+  equations: (s) => [{ items: [specs.specB(s, true)], inputs: true }],
 });
 
 const hiddenLayerStep = (batch: BatchState, l: number): AlgorithmStep => ({
@@ -66,6 +66,7 @@ const hiddenLayerStep = (batch: BatchState, l: number): AlgorithmStep => ({
   equations: (s) => [
     affine(s, l),
     { items: [sign(`\\sigma(Z^{${l}}) =`, `σ of Z ${l} equals`), specs.specH(s, l)] },
+    ...(l === 1 && s.pixels ? [{ items: [specs.specW(s, 1, { asImages: true })], note: "Each row of W¹ as an image, the face of its unit: a pixel raises the unit's sum where it is orange, and lowers it where it is blue." }] : []),
   ],
 });
 
@@ -163,7 +164,7 @@ const updateStep = (batch: BatchState, l: number): AlgorithmStep => ({
   tex: `\\begin{aligned}W^{${l}} &\\leftarrow W^{${l}} - \\alpha\\, dW^{${l}} \\\\ b^{${l}} &\\leftarrow b^{${l}} - \\alpha\\, db^{${l}}\\end{aligned}`,
   note: `A step against the gradient, with learning rate α = ${formatNumber(batch.data.learningRate)}. This is plain gradient descent; an optimiser such as Adam takes a different step.`,
   equations: (s) => [
-    { items: [specs.specW(s, l, true), alphaSign(s), specs.specDW(s, l), EQUALS, specs.specUpdatedW(s, l)] },
+    { items: [specs.specW(s, l, { withUpdated: true, asImages: true }), alphaSign(s), specs.specDW(s, l), EQUALS, specs.specUpdatedW(s, l)] },
     { items: [specs.specb(s, l, true), alphaSign(s), specs.specDb(s, l), EQUALS, specs.specUpdatedb(s, l)] },
   ],
 });

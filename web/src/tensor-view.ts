@@ -1,9 +1,10 @@
 /** The tensor as small sheets, one per example, which fly one by one into their running mean. */
 
 import { runningMeans } from "./algebra";
-import { type ColorScale, drawPixels } from "./color-scale";
+import type { ColorScale } from "./color-scale";
 import { h, reducedMotion } from "./dom";
-import { type CellSize, type CanvasView, createSharpCanvas, drawCells } from "./heatmap";
+import { type CellSize, type CanvasView, createSharpCanvas, drawMatrix } from "./heatmap";
+import type { Matrix } from "./batch-data";
 import type { MatrixSpec } from "./matrix-spec";
 import type { CellRef } from "./state";
 
@@ -36,9 +37,10 @@ interface Sheet {
 /** The sheets and their mean are on one colour scale, so that the mean looks as small as it is. */
 export function createTensorView(spec: MatrixSpec, cell: CellSize, scale: ColorScale, options: SheetOptions): TensorView {
   const slices = spec.slices ?? [];
-  const size = { width: spec.matrix.columns * cell.width, height: spec.matrix.rows * cell.height };
+  const { arrangement } = spec;
+  const size = { width: arrangement.columns * cell.width, height: arrangement.rows * cell.height };
   const sheets = slices.map((slice, i): Sheet => {
-    const canvas = drawSheet(drawPixels(slice, scale));
+    const canvas = drawSheet(slice);
     const classes = ["sheet", (options.weights[i] ?? 0) === 0 && "excluded"].filter(Boolean).join(" ");
     return { canvas, element: h("div", { class: classes, "data-slice": i }, options.head(i), canvas) };
   });
@@ -52,9 +54,9 @@ export function createTensorView(spec: MatrixSpec, cell: CellSize, scale: ColorS
   const flying = slices.map((_, i) => i).filter((i) => options.weights[i]);
   let stop = (): void => {};
 
-  function drawSheet(pixels: HTMLCanvasElement): HTMLCanvasElement {
+  function drawSheet(slice: Matrix): HTMLCanvasElement {
     const canvas = createSharpCanvas(size.width, size.height);
-    drawCells(canvas.getContext("2d")!, pixels, size.width, size.height);
+    drawMatrix(canvas.getContext("2d")!, slice, scale, arrangement, cell);
     return canvas;
   }
 
@@ -62,7 +64,7 @@ export function createTensorView(spec: MatrixSpec, cell: CellSize, scale: ColorS
   function showMean(arrived: number): void {
     const context = meanCanvas.getContext("2d")!;
     context.clearRect(0, 0, size.width, size.height);
-    if (arrived > 0) drawCells(context, drawPixels(means[arrived - 1]!, scale), size.width, size.height);
+    if (arrived > 0) drawMatrix(context, means[arrived - 1]!, scale, arrangement, cell);
     count.textContent = `${arrived} of ${flying.length}`;
     flying.forEach((i, n) => sheets[i]!.element.classList.toggle("collapsed", n < arrived));
     element.classList.toggle("shows-mean", arrived === flying.length);
@@ -111,9 +113,8 @@ export function createTensorView(spec: MatrixSpec, cell: CellSize, scale: ColorS
     const targets = [...sheets.map(({ canvas }, slice) => ({ canvas, slice })), ...(element.classList.contains("shows-mean") ? [{ canvas: meanCanvas, slice: -1 }] : [])];
     for (const { canvas, slice } of targets) {
       const { left, top } = boxOf(canvas);
-      const [row, column] = [Math.floor((y - top) / cell.height), Math.floor((x - left) / cell.width)];
-      if (row < 0 || row >= spec.matrix.rows || column < 0 || column >= spec.matrix.columns) continue;
-      return { matrix: spec.name, row, column, ...(slice >= 0 ? { slice } : {}) };
+      const place = arrangement.cellAt(Math.floor((y - top) / cell.height), Math.floor((x - left) / cell.width));
+      if (place) return { matrix: spec.name, ...place, ...(slice >= 0 ? { slice } : {}) };
     }
     return null;
   }
@@ -124,8 +125,9 @@ export function createTensorView(spec: MatrixSpec, cell: CellSize, scale: ColorS
     cursor.hidden = current === null;
     if (!current) return;
     const { left, top } = boxOf(current.slice === undefined ? meanCanvas : sheets[current.slice]!.canvas);
+    const [column, row] = arrangement.box(current);
     Object.assign(cursor.style, {
-      left: `${left + current.column * cell.width}px`, top: `${top + current.row * cell.height}px`,
+      left: `${left + column * cell.width}px`, top: `${top + row * cell.height}px`,
       width: `${cell.width}px`, height: `${cell.height}px`,
     });
   }

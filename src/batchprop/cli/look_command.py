@@ -15,7 +15,7 @@ from batchprop.cli.progress import progress
 from batchprop.cli.signals import exit_code
 from batchprop.errors import ParameterError
 from batchprop.format import format_number
-from batchprop.microscope import look
+from batchprop.microscope import SourceTable, look
 from batchprop.microscope.page import is_page
 from batchprop.tabular.fit import (
     layer_sizes,
@@ -26,6 +26,7 @@ from batchprop.tabular.fit import (
     translate_errors,
 )
 from batchprop.tabular.history import History, HistoryCallback
+from batchprop.tabular.importance import source_columns
 from batchprop.tabular.model_info import training_table
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.persistence import atomic_file, load_pipeline, write_errors
@@ -49,6 +50,7 @@ class MicroscopeInput:
         y: their targets (n,), as in the training, with their name.
         about: a description of the examples.
         images: the rows as images (n, height, width), or None.
+        source: the table that X was encoded from; None for the digits.
     """
 
     network: Any
@@ -56,6 +58,7 @@ class MicroscopeInput:
     y: pd.Series
     about: str
     images: Any
+    source: SourceTable | None
 
 
 def resolve_arguments(model: Path | None, data: Path | None) -> tuple[Path | None, Path | None]:
@@ -117,6 +120,7 @@ def look_command(
             shown.y,
             rows=source.rows,
             images=shown.images,
+            source=shown.source,
             about=shown.about,
             random_state=options.seed,
         )
@@ -132,13 +136,18 @@ def _train(console: Console, options: TrainOptions, source: LookSource) -> Micro
     """Train a small network by plain gradient descent, the update of the text, and keep its snapshots."""
     table = load(source.table, options.target, options.given_task)
     images = _images(table, source.image)
-    X = _pixels(table) if table.path is None else _features(table)
+    task = table.target.task
+    classes = table.classes if task == "classification" else None
+    scaler = None if classes is not None else TargetScaler().fit(table.target.values[:, None])
+    y = table.target.values if scaler is None else scaler.transform(table.target.values)
+    if table.path is None:
+        X, origin = _pixels(table), None
+    else:
+        columns = make_preprocessor(table.columns, len(table.frame), table.target.name).fit(table.frame)
+        X, origin = _encode(columns, table, scaler)
     show_data(console, table, f"{len(table.frame):,} to learn from")
     show_network(console, layer_sizes(table, X.shape[1], options.hidden), options)
     history: History = []
-    task = table.target.task
-    classes = table.classes if task == "classification" else None
-    y = _standardise(table.target.values) if classes is None else table.target.values
     with progress(console, options.epochs) as show, translate_errors(options, clips=False):
         parameters = network_parameters(options, task, len(X), HistoryCallback(history, show))
         # Without momentum each update is W − α dW, as the page shows it. Such a fit is too small for JAX.
@@ -150,7 +159,7 @@ def _train(console: Console, options: TrainOptions, source: LookSource) -> Micro
         raise KeyboardInterrupt
     if classes is not None:
         network.relabel(classes)
-    return MicroscopeInput(network, X, _series(table, y), _about(table, scaled=classes is None), images)
+    return MicroscopeInput(network, X, _series(table, y), _about(table), images, origin)
 
 
 def _pixels(data: TrainingTable) -> pd.DataFrame:
@@ -158,23 +167,19 @@ def _pixels(data: TrainingTable) -> pd.DataFrame:
     return pd.DataFrame(data.frame.to_numpy() / _INK, index=_row_labels(data), columns=data.frame.columns)
 
 
-def _features(data: TrainingTable) -> pd.DataFrame:
-    columns = make_preprocessor(data.columns, len(data.frame), data.target.name)
-    return _to_feature_frame(columns.fit(data.frame), data)
-
-
 def _series(data: TrainingTable, y: Any) -> pd.Series:
     return pd.Series(y, name=data.target.name)
 
 
-def _standardise(y: Any) -> Any:
-    return TargetScaler().fit_transform(y[:, None])[:, 0]
-
-
-def _to_feature_frame(columns: Pipeline, data: TrainingTable) -> pd.DataFrame:
-    """Return the features as a frame with their names."""
+def _encode(
+    columns: Pipeline, data: TrainingTable, scaler: TargetScaler | None
+) -> tuple[pd.DataFrame, SourceTable]:
+    """Return the features as a frame with their names, and the table that they come from."""
     names = [str(name).partition("__")[2] for name in columns.get_feature_names_out()]
-    return pd.DataFrame(columns.transform(data.frame), index=_row_labels(data), columns=names)
+    known = list(columns["columns"].kinds)
+    sources = [known[owner] for owner in source_columns(columns)]
+    X = pd.DataFrame(columns.transform(data.frame), index=_row_labels(data), columns=names)
+    return X, SourceTable(data.frame, sources, scaler)
 
 
 def _row_labels(data: TrainingTable) -> pd.Index:
@@ -183,8 +188,8 @@ def _row_labels(data: TrainingTable) -> pd.Index:
     return index
 
 
-def _about(data: TrainingTable, *, scaled: bool) -> str:
-    return f"{data.name}: {data.target.name}" + (", standardised," if scaled else "")
+def _about(data: TrainingTable) -> str:
+    return f"{data.name}: {data.target.name}"
 
 
 def _images(data: TrainingTable, size: Size | None) -> Any:
@@ -227,13 +232,13 @@ def _load(model: Path, source: LookSource) -> MicroscopeInput:
         # A file of few rows does not show whether 12 is a number or one of several codes.
         labels = {str(label): label for label in pipeline.classes_}
         y = np.array([labels.get(str(label), label) for label in y])
-    scaled = hasattr(last, "transformer_")
-    if scaled:
-        y = last.transformer_.transform(y[:, None])[:, 0]
-    X, images = _to_feature_frame(pipeline[:-1], table), _images(table, source.image)
+    scaler = getattr(last, "transformer_", None)
+    if scaler is not None:
+        y = scaler.transform(y[:, None])[:, 0]
+    (X, origin), images = _encode(pipeline[:-1], table, scaler), _images(table, source.image)
     members = members_of(network_of(pipeline))
-    about = _about(table, scaled=scaled)
+    about = _about(table)
     if len(members) > 1:
         # One network has one batch, one loss and one gradient; an average of several has none.
         about += f" (the first of {len(members)} networks)"
-    return MicroscopeInput(members[0], X, _series(table, y), about, images)
+    return MicroscopeInput(members[0], X, _series(table, y), about, images, origin)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from batchprop.backprop import Step, backprop
 from batchprop.batches import Batch
 from batchprop.microscope.formulas import activation_tex, head_tex
+from batchprop.microscope.source_table import SourceTable
 from batchprop.network import Network
 from batchprop.webdata import encode_matrix
 
@@ -34,7 +35,7 @@ Units = tuple[NDArray[np.intp], ...]
 
 @dataclass(frozen=True)
 class DisplayNames:
-    """The texts of a page, and the examples as images ``(m, height, width)`` if they are images."""
+    """The texts of a page, and the examples as images ``(m, height, width)`` or rows of a table, if known."""
 
     title: str
     description: tuple[str, ...]
@@ -43,6 +44,7 @@ class DisplayNames:
     rows: Sequence[str]
     labels: Sequence[str]
     images: NDArray[Any] | None = None
+    source: SourceTable | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def document(
         ],
         "imageShape": None if images is None else list(images.shape[1:]),
         "images": None if images is None else encode_matrix(images.reshape(m, -1).T),
+        "source": None if names.source is None else names.source.encode(units[0]),
         "features": [names.features[k] for k in inputs],
         "outputs": list(names.outputs),
         "examples": [

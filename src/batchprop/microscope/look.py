@@ -10,6 +10,7 @@ from batchprop.backprop import resolved_outputs
 from batchprop.errors import InputError, ParameterError
 from batchprop.microscope.document import DisplayNames, Snapshot, document
 from batchprop.microscope.page import Page, page
+from batchprop.microscope.source_table import SourceTable
 from batchprop.plots.validation import check_fitted, n_rows
 
 MAX_ROWS = 64
@@ -45,6 +46,7 @@ def look(
     *,
     rows: int = 8,
     images: Any = None,
+    source: SourceTable | None = None,
     learning_rate: float | None = None,
     about: str | None = None,
     random_state: int = 0,
@@ -62,6 +64,8 @@ def look(
         rows: size of the batch, up to 64. The rows are drawn at random, balanced over the labels, and keep
             their order in X; a smaller X is shown whole.
         images: the rows as images ``(n, height, width)``, in any unit; the largest number is drawn darkest.
+        source: the table that X was encoded from, shown beside it; labels and predictions are then shown in
+            the unit of its target.
         learning_rate: α of the update; ``learning_rate_init`` of the estimator if None.
         about: a short description of the examples, for the title.
         random_state: seed of the draw.
@@ -71,8 +75,8 @@ def look(
 
     Raises:
         NotFittedError: the estimator is not fitted.
-        ValueError: X or y do not fit the network (``InputError`` if X, y and images do not fit each other, or
-            if the estimator is not a network, for example a pipeline).
+        ValueError: X or y do not fit the network (``InputError`` if X, y, images and source do not fit each
+            other, or if the estimator is not a network, for example a pipeline).
         ParameterError: ``rows`` is not from 1 to 64, ``learning_rate`` is not a number above 0, or
             ``random_state`` is not a whole number from 0.
 
@@ -91,24 +95,29 @@ def look(
     y = y.toarray() if hasattr(y, "toarray") else y
     indices = _sample_rows(X, y, rows, random_state, by_label=hasattr(estimator, "classes_"))
     images = None if images is None else _check_images(images, len(y))[indices]
+    if source is not None:
+        source.check(len(y), estimator.n_features_in_)
+        source = source.take(indices)
     row_names, features = _row_names(X, indices), _features(estimator, X)
     X, y = _take_inputs(estimator, X, indices), _take(y, indices)
     network, batch = estimator.network_and_batch(X, y)
     widths = "-".join(map(str, network.sizes))
     names = DisplayNames(
         title=f"{about or 'A batch'} through {widths}",
-        description=(_describe(network, len(indices)),),
+        description=(_describe(network, len(indices)), *_describe_unit(source)),
         features=features or [f"x{k}" for k in range(network.sizes[0])],
         outputs=_outputs(estimator, y, network.sizes[-1]),
         rows=row_names,
-        labels=_format_targets(np.asarray(y)),
+        labels=_format_targets(_restore_unit(np.asarray(y), source)),
         images=images,
+        source=source,
     )
     rate = estimator.learning_rate_init if learning_rate is None else learning_rate
-    return Microscope(page(document(names, batch, _snapshots(estimator, X, y), _check_learning_rate(rate))))
+    snapshots = _snapshots(estimator, X, y, source)
+    return Microscope(page(document(names, batch, snapshots, _check_learning_rate(rate))))
 
 
-def _snapshots(estimator: Any, X: Any, y: Any) -> list[Snapshot]:
+def _snapshots(estimator: Any, X: Any, y: Any, source: SourceTable | None) -> list[Snapshot]:
     """The network at a few points of its training, the fitted one last."""
     recorded = getattr(estimator, "weight_snapshots_", [])
     models = [(f"after epoch {one.epoch}", estimator.at_snapshot(one)) for one in recorded]
@@ -123,19 +132,25 @@ def _snapshots(estimator: Any, X: Any, y: Any) -> list[Snapshot]:
     indices = np.unique(np.linspace(0, len(models) - 1, MAX_SNAPSHOTS).round().astype(int))
     chosen = [models[index] for index in indices]
     return [
-        Snapshot(name, model.network_and_batch(X, y)[0], _predictions(model, X, y)) for name, model in chosen
+        Snapshot(name, model.network_and_batch(X, y)[0], _predictions(model, X, y, source))
+        for name, model in chosen
     ]
 
 
-def _predictions(model: Any, X: Any, y: Any) -> list[str]:
+def _predictions(model: Any, X: Any, y: Any, source: SourceTable | None = None) -> list[str]:
     """Format the prediction for each row; the page shows how a row overflows, where `predict` refuses it."""
     network, batch = model.network_and_batch(X, y)
     with np.errstate(over="ignore", invalid="ignore"):
         is_finite = np.isfinite(resolved_outputs(network, batch.B)).all(axis=0)
     labels = np.full(len(is_finite), "not finite", dtype=object)
     if is_finite.any():
-        labels[is_finite] = _format_targets(model.predict(_take(X, np.flatnonzero(is_finite))))
+        predicted = model.predict(_take(X, np.flatnonzero(is_finite)))
+        labels[is_finite] = _format_targets(_restore_unit(predicted, source))
     return [str(label) for label in labels]
+
+
+def _restore_unit(y: NDArray[Any], source: SourceTable | None) -> NDArray[Any]:
+    return y if source is None else source.restore_unit(y)
 
 
 def _same_weights(recorded: list[Any], fitted: list[Any]) -> bool:
@@ -236,6 +251,12 @@ def _check_learning_rate(rate: float) -> float:
     if not (isinstance(rate, int | float | np.number) and 0 < rate < np.inf):
         raise ParameterError(f"learning_rate={rate!r} is not allowed: give a number above 0, as 0.1")
     return float(rate)
+
+
+def _describe_unit(source: SourceTable | None) -> list[str]:
+    if source is None or source.scaler is None:
+        return []
+    return ["Labels and predictions are in their own unit; Y and P hold them standardised."]
 
 
 def _describe(network: Any, m: int) -> str:

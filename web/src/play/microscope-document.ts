@@ -60,6 +60,7 @@ export function microscopeDocument(session: Session, formulas: FormulaTable): Ba
     })),
     imageShape: null,
     images: null,
+    source: null,
     features: [...dataset.inputs],
     outputs: [...table.outputs],
     examples: Array.from(rows, (row, i) => ({ row: table.rows[row]!, label: label(before.pass.Y, i, K) })),
