@@ -64,7 +64,7 @@ def parquet(data: bytes) -> None:
 def walk(data: bytes) -> None:
     """Fuzz a CSV file for `walk`, with its last column as the target."""
     path = _write_file("table.csv", data)
-    for line in steps(from_table(path, "y", None, 3, 0), (2,), "sigmoid", 0.5, 0):
+    for line in steps(from_table(path, "y", None, 3, 0), (2,), "sigmoid", 0.5, 0, 80):
         line.encode()
 
 

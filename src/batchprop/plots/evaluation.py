@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 
 from batchprop.plots.style import (
@@ -87,7 +87,7 @@ def draw_confusion(counts: Array, classes: Array) -> Figure:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # Cells, not an image: the content security policy of the report allows no images. Their colour lets more
     # or less of the paper through, which may be dark.
-    shades = LinearSegmentedColormap.from_list("shares", [(*to_rgb(_DEEP_BLUE), 0.0), _DEEP_BLUE])
+    shades = LinearSegmentedColormap.from_list("shares", [to_rgba(_DEEP_BLUE, 0.0), to_rgba(_DEEP_BLUE)])
     ax.pcolormesh(shares, cmap=shades, vmin=0, vmax=1, edgecolors=LIGHT_GREY, linewidth=0.5)
     size = max(min(10.0, 450 / (k * len(f"{counts.max():,}"))), 5)
     for true, predicted in zip(*np.nonzero(counts), strict=True):

@@ -462,7 +462,7 @@ def may_fit(words: pd.Series, spelling: str, rules: TextRules) -> bool:
     ... )
     (True, False)
     """
-    return all(map(_FITS[spelling], _head(words, rules)))
+    return all(map(_matcher(spelling), _head(words, rules)))
 
 
 def _head(words: pd.Series, rules: TextRules) -> list[str]:
