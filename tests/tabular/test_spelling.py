@@ -250,6 +250,11 @@ def test_a_number_that_begins_with_0_has_no_thousands():
     assert infer_schema(words)[0].note == "0.125 to 1.5"
 
 
+def test_codes_that_begin_like_a_month_of_another_language_are_words():
+    frame = pd.DataFrame({"x": ["set01", "out12"] * 9, "z": ["mag-01", "dic-31"] * 9})
+    assert [column.kind for column in infer_schema(frame)] == ["category", "category"]
+
+
 def test_dates_that_may_begin_with_day_or_month_are_asked_for():
     words = pd.DataFrame({"when": ["03/04/2020", "05/06/2020"] * 9})
     with pytest.raises(DataError, match=r"column 'when'.* when=date:dayfirst or when=date:monthfirst"):

@@ -123,6 +123,8 @@ _TRUE, _FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")
 _ZONED_DATE = r"^\d{4}-?\d{2}-?\d{2}[T ]\d{2}.*(?:[Zz]|UTC|GMT|[+-]\d{2}(?::?\d{2})?)$"
 _ZONE = "zone"
 _NAME = rf"(?P<m>{_any_of(_MONTH_OF)})\.?"
+# In other languages "set01" and "out12" may be codes.
+_ENGLISH_NAME = r"(?P<m>(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))"
 _OF = "(?: (?:de|del|of) |[ ,/-]*)"
 
 
@@ -229,7 +231,7 @@ SPELLINGS = {
     "yearthennamed": Spelling("date", f"^{_RECENT}[ /-]?{_NAME}$", "a month like 2020-Feb", IN_MONTHS),
     # As spreadsheets and SAS write it; behind a blank the two digits may be the day.
     "shortnamed": Spelling(
-        "date", rf"^{_NAME}(?:-|[ -]?['’])?(?P<y>\d{{2}})$", "a month like Feb-20", IN_MONTHS
+        "date", rf"^{_ENGLISH_NAME}(?:-|[ -]?['’])?(?P<y>\d{{2}})$", "a month like Feb-20", IN_MONTHS
     ),
     "quarter": Spelling("date", rf"^{_RECENT}[ /-]?{_QUARTER}$", "a quarter like 2020-Q1", IN_QUARTERS),
     "quarterfirst": Spelling("date", rf"^{_QUARTER}[ /-]?{_RECENT}$", "a quarter like Q1 2020", IN_QUARTERS),
