@@ -52,7 +52,7 @@ export function createSourceRows({ data, store, batch }: Context, spec: MatrixSp
     const i = target instanceof HTMLElement ? target.dataset["example"] : undefined;
     if (i !== undefined) store.set({ example: Number(i), cell: null });
   });
-  const more = nHidden > 0 ? `; ${nHidden} more columns are not shown` : "";
+  const more = nHidden > 0 ? `; ${nHidden === 1 ? "1 more column is" : `${nHidden} more columns are`} not shown` : "";
   return [h("div", { class: "source-names", "aria-hidden": "true" }, ...labels), grid, h("div", { class: "source-note" }, `↑ the table${more} · ↓ as the network reads it`)];
 }
 
