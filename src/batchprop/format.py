@@ -17,6 +17,7 @@ INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MIN_POWER, _MAX_POWER = -4, 14  # of the first digit of a number that is written in full
 _TARGET_DIGITS, _SPREAD_DIGITS, _EXACT_DIGITS = 6, 5, 17
+_MIN_YEAR, _MAX_YEAR = 1000, 9999
 _UNITS_IN_FRONT, _UNITS_WITHOUT_BLANK = frozenset("$£¥₹"), frozenset("%‰°")
 
 
@@ -99,9 +100,22 @@ def format_target(value: float, spread: float, unit: str = "") -> str:
     >>> format_target(341000.4, 9e5, "€"), format_target(1.25e15, 3e15)
     ('341,000 €', '1.25·10¹⁵')
     """
-    place = math.floor(math.log10(abs(value))) if value else 0  # of the first digit
-    last = place - math.floor(math.log10(spread)) + _SPREAD_DIGITS if spread else 0
+    last = 0
+    if 0 < spread < math.inf:
+        place = math.floor(math.log10(abs(value))) if value else 0  # of the first digit
+        last = place - math.floor(math.log10(spread)) + _SPREAD_DIGITS
     return with_unit(format_number(value, min(max(_TARGET_DIGITS, last), _EXACT_DIGITS)), unit)
+
+
+def format_range(low: float, high: float, unit: str = "") -> str:
+    """Write the smallest and the largest number of a column; whole ones of four digits may be years.
+
+    >>> format_range(-1.5, 12345.6, "€"), format_range(1998.0, 2024.0)
+    ('−1.5 to 12,345.6 €', '1998 to 2024')
+    """
+    if not unit and all(value.is_integer() and _MIN_YEAR <= value <= _MAX_YEAR for value in (low, high)):
+        return f"{low:.0f} to {high:.0f}"
+    return f"{format_target(low, high - low)} to {format_target(high, high - low, unit)}"
 
 
 def with_unit(number: str, unit: str) -> str:

@@ -28,7 +28,7 @@ def test_page_is_written_opened_and_replaced(tmp_path, monkeypatch):
     monkeypatch.setattr("webbrowser.open", note)
     said = run("play", "--seed", "3").stdout
     page = tmp_path / "playground.html"
-    assert said == f"Playground: playground.html ({page.stat().st_size / 1e6:.1f} MB)\n"
+    assert said == f"Playground: playground.html ({page.stat().st_size / 1e6:.2g} MB)\n"
     assert opened == [page.as_uri()]
     assert page.stat().st_size < 700_000
     assert data_of(page)["settings"] == {"seed": 3}

@@ -224,7 +224,7 @@ WORDS = {
 SAID = {
     "one test row": "One row is too few for intervals",
     "60 classes, no numbers": "A matrix of 60 classes is too large to read; these were confused most often.",
-    "poisson, one number in the test": "Mean Poisson deviance ",
+    "poisson, one number in the test": "has a mean Poisson deviance of ",
     "quantile, weights": "each counts by its weight",
 }
 
@@ -236,7 +236,7 @@ def test_unusual_tables_have_a_report(folder, case):
     assert result.stderr == ""
     said = report(folder / "t-model")
     assert SAID[case] in said.text
-    assert not re.search(r"\b(nan|inf)\b", said.text)
+    assert not re.search(r"\b(nan|inf)\b|∞", said.text, re.IGNORECASE)
 
 
 def test_classes_missing_from_the_test_rows_are_reported():

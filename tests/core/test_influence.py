@@ -153,5 +153,6 @@ def test_input_that_is_not_a_table_is_refused(rows: Any, targets: Any, told: str
 
 
 def test_estimator_without_gradients_is_refused() -> None:
+    other: Any = object()
     with refused("a object has no gradients of its own: give a fitted MLPClassifier or MLPRegressor"):
-        bp.influence(object(), [[0.0]], [0.0], [[0.0]], [0.0])  # type: ignore[arg-type]
+        bp.influence(other, [[0.0]], [0.0], [[0.0]], [0.0])

@@ -165,7 +165,7 @@ def test_the_batch_that_diverged_is_named() -> None:
 def test_weights_that_overflow_in_the_last_step_are_an_error() -> None:
     net = Network.create([3, 1], head="squared_error", random_state=0)
     table = Dataset(X.astype("float32"), X[:, :1].astype("float32"))
-    with pytest.raises(DivergedError, match=r"weights stopped being finite in epoch 1.*rate 1e\+39\)"):
+    with pytest.raises(DivergedError, match=r"weights stopped being finite in epoch 1.*rate 1·10³⁹\)"):
         next(epochs(net=net, table=table, plan=minibatches(N, N), schedule=schedules.constant(1e39)))
 
 

@@ -290,5 +290,5 @@ def test_predictions_share_a_colour_scale_with_targets_only_side_by_side(
     for line in ("loss", "backward-2"):
         go_to(opened_page.page, line)
         assert legend.inner_text() != alone
-        assert legend.inner_text().endswith("1,010")
+        assert legend.inner_text().endswith("1,005")
     opened_page.close()

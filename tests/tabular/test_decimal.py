@@ -50,11 +50,11 @@ def learn(source, options, *, parts):
 
 
 FEATURES = {
-    "thousands": (["1.234", "2.000", "17"], "17 to 2000", "1.234 to 17"),
+    "thousands": (["1.234", "2.000", "17"], "17 to 2,000", "1.234 to 17"),
     "decimals": (["1,5", "2,25", "17"], "1.5 to 17", None),
-    "both": (["1.234,5", "-0,5", "1e2"], "-0.5 to 1234.5", None),
+    "both": (["1.234,5", "-0,5", "1e2"], "−0.5 to 1,234.5", None),
     "points": (["1.5", "2.5", "17"], None, "1.5 to 17"),
-    "either": (["1,234", "2,345", "17"], "1.234 to 17", "17 to 2345"),
+    "either": (["1,234", "2,345", "17"], "1.234 to 17", "17 to 2,345"),
     "whole": (["1", "2", "17"], "1 to 17", "1 to 17"),
     "less than 1": (["0.125", "0.250", "0.5"], None, "0.125 to 0.5"),
 }
@@ -148,7 +148,7 @@ def test_the_type_of_a_column_wins(tmp_path):
     for where in WHERE:
         options = make_options(target="y", decimal=".", type=("x=number:comma",))
         columns, _ = learn(store(frame, tmp_path, where), options, parts=False)
-        assert (columns["x"].note, columns["z"].note) == ("7 to 2345", "1.234 to 7")
+        assert (columns["x"].note, columns["z"].note) == ("7 to 2,345", "1.234 to 7")
 
 
 def test_codes_dates_and_gaps_are_what_they_are_without_a_sign(tmp_path):
@@ -228,7 +228,7 @@ def test_names_of_folders_have_the_decimal_sign_that_is_given(where, tmp_path):
         folder = tmp_path / f"size={size}"
         folder.mkdir()
         store(table(x=range(30), y=["a", "b"]), folder, where)
-    for decimal, note in ((",", "17 to 1234"), (".", "1.234 to 17"), (None, "1.234 to 17")):
+    for decimal, note in ((",", "17 to 1,234"), (".", "1.234 to 17"), (None, "1.234 to 17")):
         for parts in (False, True):
             files = tuple(sorted(tmp_path.glob(f"*/*.{where}")))
             columns, _ = learn(files, make_options(target="y", decimal=decimal), parts=parts)

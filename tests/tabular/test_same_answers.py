@@ -345,6 +345,6 @@ def test_codes_are_noted_and_types_overrule_them(tmp_path):
     for source in write_both(tmp_path, frame):
         zips, numbers = load_training_table(as_source(source), OPTIONS).columns
         assert (zips.kind, zips.reading) == ("category", "codes with leading zeros, such as 01099")
-        assert (numbers.kind, numbers.note) == ("number", "-1 to 7")
+        assert (numbers.kind, numbers.note) == ("number", "−1 to 7")
         options = TrainOptions(target="y", type=("zip=number",))
         assert load_training_table(as_source(source), options).columns[0].kind == "number"

@@ -100,7 +100,7 @@ def test_variance_of_a_small_spread_far_from_0_is_accurate():
         (
             [0.5, -1e31],
             None,
-            "the target 'y' holds -1e[+]31, and a number larger than 1e[+]30 cannot be learned",
+            "the target 'y' holds −1·10³¹, and a number larger than 1·10³⁰ cannot be learned",
         ),
         (
             ["a", "b"],

@@ -13,7 +13,7 @@ from pandas.api import types
 
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError, format_value
-from batchprop.format import format_number, format_percent
+from batchprop.format import format_percent, format_range
 from batchprop.tabular.dtypes import SECONDS, TRUTH, is_scalar, to_seconds
 from batchprop.tabular.spelling import (
     DECIMALS,
@@ -423,7 +423,7 @@ def _kind(stats: ColumnStats) -> tuple[ColumnType, str]:
     if stats.value_type == "booleans":
         return "boolean", f"{format_percent(stats.true, 2)} true"
     if stats.value_type == "numbers":
-        return "number", f"{format_number(stats.low, 6)} to {format_number(stats.high, 6)}"
+        return "number", format_range(float(stats.low), float(stats.high))
     if stats.value_type == "dates":
         return "date", f"{_day(stats.low)} to {_day(stats.high)}"
     values = "value" if stats.distinct == 1 else "values"

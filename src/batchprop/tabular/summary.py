@@ -13,6 +13,7 @@ from batchprop.format import (
     format_duration,
     format_number,
     format_percent,
+    format_range,
     format_target,
     join_command,
     pluralize,
@@ -241,7 +242,7 @@ def describe_target(data: TrainingTable) -> str:
     stats, values = data.target_stats, data.target.values
     if data.target.task == "regression":
         low, high = data.target_range
-        return f"{format_target(low, high - low)} to {format_target(high, high - low, data.target.unit)}"
+        return format_range(low, high, data.target.unit)
     classes: Any = data.classes
     counts: Any = np.unique(values, return_counts=True)[1] if stats is None else stats.counts
     named = [f"{label!s} ({count:,})" for label, count in zip(classes, counts, strict=True)]
