@@ -1,6 +1,6 @@
 """The common parts of all plots: axes, colours, grid, and titles that the font can draw."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from batchprop.errors import require_extra
@@ -46,28 +46,33 @@ def make_axes(size: tuple[float, float], rows: int = 1, columns: int = 1) -> Any
 
 def format_numbers(axis: Any) -> None:
     """Write the numbers of an axis as everywhere else, and none in units of an offset or a power of ten."""
-    from matplotlib.ticker import ScalarFormatter
+    from matplotlib.ticker import Formatter, ScalarFormatter
+
+    class NumberFormatter(Formatter):
+        def __call__(self, value: float, pos: int | None = None) -> str:  # noqa: ARG002 matplotlib's signature
+            return format_number(value, _TICK_DIGITS)
+
+        def format_ticks(self, values: Sequence[float]) -> list[str]:
+            return format_ticks(values)
 
     # Named ticks, as of classes and columns, stay.
     if isinstance(axis.get_major_formatter(), ScalarFormatter):
-        axis.set_major_formatter(lambda value, _: format_tick(value, axis.get_majorticklocs()))
+        axis.set_major_formatter(NumberFormatter())
 
 
-def format_tick(value: float, ticks: Iterable[float]) -> str:
-    """Write the number of a tick, with as many decimals as any tick of its axis needs.
+def format_ticks(ticks: Sequence[float]) -> list[str]:
+    """Write the numbers of an axis, all with as many decimals as any of them needs.
 
     Example:
-        >>> [format_tick(value, [-0.5, 0.0, 0.25]) for value in (-0.5, 0.0)]
-        ['−0.50', '0.00']
-        >>> format_tick(1e6, [0.0, 1e6]), format_tick(2e-7, [0.0, 2e-7])
-        ('1,000,000', '2·10⁻⁷')
+        >>> format_ticks([-0.5, 0.0, 0.25]), format_ticks([0.0, 1e6]), format_ticks([0.0, 2e-7])
+        (['−0.50', '0.00', '0.25'], ['0', '1,000,000'], ['0', '2·10⁻⁷'])
     """
     texts = [format_number(tick, _TICK_DIGITS) for tick in ticks]
     if any("·" in text for text in texts):
-        return format_number(value, _TICK_DIGITS)
-    decimals = max(len(text.partition(".")[2]) for text in texts)
+        return texts
+    decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
     # A tick at 0 may be a little below.
-    return f"{round(value, decimals) + 0.0:,.{decimals}f}".replace("-", "−")
+    return [f"{round(tick, decimals) + 0.0:,.{decimals}f}".replace("-", "−") for tick in ticks]
 
 
 def number_locator(largest: float) -> Any:
