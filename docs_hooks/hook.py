@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 # Pages whose code runs while the site is built: what it prints and saves stands in the page.
-EXECUTED = ("index.md", "tutorial/")
+EXECUTED = ("index.md", "playground.md", "tutorial/")
 # What pages link to or show, though it lies outside docs/.
 OUTSIDE = ["CHANGELOG.md", "benchmarks/NOTES.md", "benchmarks/results/*.png"]
 
@@ -56,7 +56,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if page.src_uri.startswith(EXECUTED):
             folder = page.src_uri.rpartition("/")[0]
             for name, content in page_output(page).files.items():
-                files.append(File.generated(config, f"{folder}/{name}".lstrip("/"), content=content))
+                # Of what a page saves, the site has what the page shows: another file may have a page's name.
+                if f"]({name}" in page.content_string:
+                    files.append(File.generated(config, f"{folder}/{name}".lstrip("/"), content=content))
     for file in {one.file for one in _pictures() if not one.is_live}:
         source = ROOT / file if file.startswith("benchmarks/") else DOCS / file
         if thumbnail_name(file) != file:

@@ -59,9 +59,14 @@ def test_slider_goes_back_to_the_initial_weights(page: Page, model: Any) -> None
 
 
 def test_url_fragment_opens_that_step_without_a_tour(browser: Browser, file: Path) -> None:
-    opened_page = browsers.open_page(browser, file.as_uri() + "#collapse-2", "figure")
-    assert current_step(opened_page.page) == "collapse-2"
+    opened_page = browsers.open_page(browser, file.as_uri() + "#collapse-1", "figure", width=390, height=844)
+    assert current_step(opened_page.page) == "collapse-1"
     assert not opened_page.page.locator(".tour").is_visible()
+    # The strip of small pictures is wider than the window: the current one is in sight.
+    opened_page.page.wait_for_function(
+        "() => {const {left, right} = document.querySelector('.miniature.current').getBoundingClientRect();"
+        " return left >= 0 && right <= innerWidth}"
+    )
     opened_page.close()
 
 

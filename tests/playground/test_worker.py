@@ -122,6 +122,13 @@ def test_page_trains_as_the_library_does() -> None:
     assert wrong == []
 
 
+def test_rows_held_out_are_evaluated_along_the_steps_of_a_link() -> None:
+    (answer,) = ask_worker([("session", {"settings": {}, "log": [], "step": 20})])
+    steps = [entry["step"] for entry in answer["state"]["validation"]]
+    # How many lie between depends on the time of an evaluation; no picture was asked for before the end.
+    assert (steps[0], steps[-1]) == (0, 20)
+
+
 @pytest.mark.parametrize("name", TOY_DATASETS)
 def test_toy_data_sets_are_the_same_points(name: str) -> None:
     X, Y = make_toy(name, 60, 0.1, 7)

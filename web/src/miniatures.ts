@@ -31,6 +31,8 @@ export function createMiniatures(context: Context): HTMLElement {
 
   store.on(["snapshot", "included", "clip", "theme"], render);
   store.on(["step"], showCurrent);
+  // Before it stands in the page it has no width to scroll by.
+  new ResizeObserver(showCurrent).observe(element);
   render();
   return element;
 }

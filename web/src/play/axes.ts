@@ -1,5 +1,6 @@
 /** Axes on a canvas: ticks, labels and grid lines. */
 
+import { range } from "d3-array";
 import type { ScaleContinuousNumeric } from "d3-scale";
 import { formatNumber, formatPower } from "../format";
 import type { DrawContext } from "./canvas";
@@ -22,17 +23,16 @@ export function formatTick(value: number): string {
 
 /** On a log axis powers of ten, and multiples between them where there is room. */
 export function computeTicks(scale: Scale, count: number, log: boolean): number[] {
-  if (!log) return scale.ticks(count);
+  if (!log) return scale.ticks(Math.floor(count));
   const [min, max] = scale.domain() as [number, number];
   const decades = Math.log10(max / min);
   const multiples = decades < 1.2 ? [1, 2, 3, 5] : decades < 2.5 ? [1, 2, 5] : [1];
   const stride = Math.max(1, Math.ceil(decades / count));
-  const ticks: number[] = [];
-  for (let power = Math.floor(Math.log10(min)); power <= Math.ceil(Math.log10(max)); power++) {
-    if (power % stride !== 0) continue;
-    for (const step of multiples) ticks.push(step * 10 ** power);
-  }
-  return ticks.filter((tick) => tick >= min && tick <= max);
+  const powers = range(Math.floor(Math.log10(min)), Math.ceil(Math.log10(max)) + 1);
+  // Counted from the first one in sight, so that there is no axis with a single tick while there is room for two.
+  const first = powers.find((power) => 10 ** power >= min) ?? 0;
+  const kept = powers.filter((power) => (power - first) % stride === 0);
+  return kept.flatMap((power) => multiples.map((step) => step * 10 ** power)).filter((tick) => tick >= min && tick <= max);
 }
 
 export function drawBottomAxis(drawing: DrawContext, area: PlotArea, scale: Scale, name: string): void {
@@ -57,7 +57,7 @@ export function drawBottomAxis(drawing: DrawContext, area: PlotArea, scale: Scal
 /** Pixels between a vertical axis, its labels and its name. */
 const LABEL_GAP = 8;
 
-const leftTicks = (scale: Scale, log: boolean): number[] => computeTicks(scale, Math.max(2, Math.floor(Math.abs(scale.range()[0]! - scale.range()[1]!) / 46)), log);
+const leftTicks = (scale: Scale, log: boolean): number[] => computeTicks(scale, Math.max(2, Math.abs(scale.range()[0]! - scale.range()[1]!) / 46), log);
 
 /** The width of a vertical axis with its labels and name. */
 export function leftAxisWidth(context: CanvasRenderingContext2D, palette: Palette, scale: Scale): number {

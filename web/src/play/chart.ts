@@ -67,6 +67,9 @@ export function drawFlags({ context, palette }: DrawContext, { log }: History, a
   context.font = `${FONT_SIZE - 1}px ${palette.font}`;
   context.textAlign = "left";
   context.textBaseline = "top";
+  context.strokeStyle = palette.panel;
+  context.lineWidth = 3;
+  context.lineJoin = "round";
   let free = -Infinity;
   for (const entry of log) {
     const [at, text] = [Math.round(x(entry.step + 0.5)), describeChange(entry)];
@@ -77,7 +80,9 @@ export function drawFlags({ context, palette }: DrawContext, { log }: History, a
     const width = context.measureText(text).width;
     if (at < free || at + width > area.right) continue;
     free = at + width + 10;
-    context.fillText(text, at + 4, area.top + 1);
+    // Below the strip of infinite noise scales, and legible over a curve.
+    context.strokeText(text, at + 4, area.top + 7);
+    context.fillText(text, at + 4, area.top + 7);
   }
 }
 

@@ -94,8 +94,8 @@ function draw(drawing: DrawContext, history: History, log: boolean, pointerX: nu
   const y = createLossScale(history, columns, area, log);
   drawLeftAxis(drawing, area, y, { log, grid: true });
   drawBottomAxis(drawing, area, x, "step");
-  drawFlags(drawing, history, area, x);
   if (history.steps || history.validation.length) withClip(drawing.context, area, () => drawCurves(drawing, history, columns, x, y));
+  drawFlags(drawing, history, area, x);
   if (pointerX !== null) drawCrosshair(drawing, area, pointerX);
 }
 
@@ -108,7 +108,6 @@ function drawScores(drawing: DrawContext, history: History, task: Task, pointerX
   const y = scaleLinear([Math.max(-1, Math.min(task === "classes" ? 0.4 : 0, lowest)), 1], [area.bottom, area.top]);
   drawLeftAxis(drawing, area, y, { grid: true });
   drawBottomAxis(drawing, area, x, "step");
-  drawFlags(drawing, history, area, x);
   withClip(context, area, () => {
     context.lineWidth = 2.25;
     for (const [color, dash, value] of [[palette.loss, [], "trainScore"], [palette.validation, [6, 4], "score"]] as const) {
@@ -117,6 +116,7 @@ function drawScores(drawing: DrawContext, history: History, task: Task, pointerX
       drawLine(context, entries.map((entry) => [x(entry.step), y(entry[value])]), color);
     }
   });
+  drawFlags(drawing, history, area, x);
   if (pointerX !== null) drawCrosshair(drawing, area, pointerX);
 }
 

@@ -41,8 +41,8 @@ function draw(drawing: DrawContext, history: History, nTrain: number): void {
   const y = createExamplesScale(history, nTrain, area);
   drawLeftAxis(drawing, area, y, { log: true, grid: true });
   drawBottomAxis(drawing, area, x, "step");
-  drawFlags(drawing, history, area, x);
   if (history.steps) withClip(drawing.context, area, () => drawCurves(drawing, history, columns, y));
+  drawFlags(drawing, history, area, x);
 }
 
 /** A scale for both curves; a noise scale above 100 data sets is drawn as infinite. */
