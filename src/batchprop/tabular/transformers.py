@@ -29,6 +29,7 @@ from batchprop.tabular.presets import LONG
 from batchprop.tabular.scales import scale_to_1
 from batchprop.tabular.schema import ColumnSchema
 from batchprop.tabular.spelling import (
+    DAY_DIGITS,
     PLAIN,
     SPELLINGS,
     clean,
@@ -39,6 +40,7 @@ from batchprop.tabular.spelling import (
     parse,
     plain_spelling,
     shown_spelling,
+    spell_digits,
     split_spelling,
 )
 
@@ -344,6 +346,7 @@ def _cast_to_kind(column: pd.Series, kind: str, spelling: str | None, rules: Tex
         return _cast_words(column, kind, rules)
     column = clean(column, rules, labels=kind == "category")
     key, unit = split_spelling(spelling or "")
+    column = spell_digits(column) if key == DAY_DIGITS else column
     if types.is_timedelta64_dtype(column):
         if kind in {"number", "date"} and key != SECONDS:
             _check_valid(column, column.notna(), _EXPECTED[kind])
