@@ -135,8 +135,9 @@ def _odd_value(column: pd.Series, role: str, rules: TextRules) -> DataError:
 
 
 def _no_time(column: pd.Series) -> DataError:
+    first = column.iloc[:1].tolist()[0]  # as a value of Python
     return DataError(
-        f"the column {str(column.name)!r} for `time` holds {column.iloc[0]!r}, and times are numbers, or "
+        f"the column {str(column.name)!r} for `time` holds {first!r}, and times are numbers, or "
         "dates like 2020-02-29: name another column"
     )
 

@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from batchprop.data.names import normalize_columns
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError, RowError, did_you_mean, format_value, join_truncated
+from batchprop.format import pluralize
 from batchprop.tabular.dtypes import SECONDS, is_scalar, to_seconds
 from batchprop.tabular.frames import as_pandas, format_label
 from batchprop.tabular.level_means import LevelMeans
@@ -303,8 +304,8 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         if missing:
             near = did_you_mean(missing[0], [name for name in names if name not in self.kinds])
             raise DataError(
-                f"the table lacks {len(missing)} of the {len(self.kinds)} columns the model was trained "
-                f"on: {join_truncated(missing)}; add or rename columns{near}"
+                f"the table lacks {len(missing)} of the {pluralize(len(self.kinds), 'column')} the model was "
+                f"trained on: {join_truncated(missing)}; add or rename columns{near}"
             )
 
     def __sklearn_is_fitted__(self) -> bool:
