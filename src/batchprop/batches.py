@@ -313,7 +313,7 @@ def minibatches(
     order = np.arange(rows) if isinstance(rows, int | np.integer) else rows
     if not 1 <= batch_size <= len(order):
         raise ParameterError(
-            f"batch_size={batch_size!r} is not allowed: with {len(order)} rows, give 1 to {len(order)}"
+            f"batch_size={batch_size!r} is not allowed: give 1 to {len(order)}, as many as there are rows"
         )
     return (SequentialBatches(order, batch_size) for order in _epoch_orders(_as_int32(order), random_state))
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from batchprop.backprop import Step
 from batchprop.errors import InputError, check_positive_int
+from batchprop.format import pluralize
 
 CHUNK_ROWS = 1024
 """The number of training rows, and of test rows, in memory at a time."""
@@ -150,7 +151,8 @@ def _count_rows(name: str, X: Any, y: Any) -> int:
         )
     if X_shape[0] != y_shape[0]:
         raise InputError(
-            f"X_{name} has {X_shape[0]} rows and y_{name} {y_shape[0]}: give one target for each row"
+            f"X_{name} has {pluralize(X_shape[0], 'row')} and y_{name} {y_shape[0]}: "
+            "give one target for each row"
         )
     return X_shape[0]
 

@@ -49,7 +49,7 @@ def test_ctrl_c_keeps_the_best_so_far(rows, folder, monkeypatch):
         run_trial(shared, store, asked, *rest)
 
     monkeypatch.setattr(tuning, "_run_trial", interrupt)
-    assert "Interrupted after 1 trials: 1 complete." in run(*rows, "--trials", 5, code=None).stdout
+    assert "Interrupted after 1 trial: 1 complete." in run(*rows, "--trials", 5, code=None).stdout
     assert load_model("t-tuned").predict("t.csv").shape == (80, 1)
 
 

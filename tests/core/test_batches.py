@@ -58,7 +58,7 @@ def test_subset_of_rows_is_shuffled_the_same_way() -> None:
 
 @pytest.mark.parametrize("wrong", [0, -1, 6])
 def test_a_batch_size_out_of_range_is_refused(wrong: int) -> None:
-    with pytest.raises(ParameterError, match=r"batch_size=.*with 5 rows, give 1 to 5"):
+    with pytest.raises(ParameterError, match=r"batch_size=.* give 1 to 5, as many as there are rows"):
         minibatches(5, wrong)
 
 

@@ -42,6 +42,7 @@ BAD_FILES = {
     "latin-1": ("t.csv", b"a,b\n1,2\ncaf\xe9,3\n", "not UTF-8 text: line 3 holds the byte 0xe9; save"),
     "latin-1 name": ("t.csv", b"caf\xe9,b\n1,2\n", "line 1 holds the byte 0xe9"),
     "utf-16": ("t.csv", "a,b\n1,2\n".encode("utf-16"), "text in UTF-16: save it as UTF-8"),
+    "utf-32": ("t.csv", "a,b\n1,2\n".encode("utf-32"), "text in UTF-32: save it as UTF-8"),
     "zero byte": ("t.csv", b"a,b\n1,\0\n", "is not text: line 2 holds a zero byte"),
     "parquet called csv": ("t.csv", parquet_bytes(a=[1]), "a Parquet file: rename it to end in .parquet"),
     "workbook called csv": ("t.csv", b"PK\x03\x04rest", "an Excel workbook: export it as CSV"),

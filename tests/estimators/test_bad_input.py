@@ -13,6 +13,8 @@ from scipy.sparse import csr_matrix
 from sklearn.exceptions import NotFittedError
 
 from batchprop.errors import DivergedError
+from batchprop.estimators import MLPRegressor
+from batchprop.tabular import TabularRegressor
 from tests.estimators.tables import estimator, quiet, refused, table
 
 pytestmark = quiet
@@ -140,8 +142,12 @@ def test_unusable_validation_fraction_is_refused(fraction: float) -> None:
         (np.ones((120, 1)), ["sample_weight has shape (120, 1): give one number for each of the 120 rows"]),
         (np.where(np.arange(120) == 9, np.nan, 1), ["sample_weight contains NaN, first in row 9: leave out"]),
         (["a"] * 120, ["sample_weight holds 'a', which is not a number: give numbers"]),
+        (
+            np.ma.masked_less(np.arange(120), 3),
+            ["sample_weight is an array with masked values, 3 of 120"],
+        ),
     ],
-    ids=["negative", "zero", "zero for all", "length", "shape", "nan", "text"],
+    ids=["negative", "zero", "zero for all", "length", "shape", "nan", "text", "masked"],
 )
 @pytest.mark.parametrize("call", ["fit", "partial_fit", "backprop"])
 def test_invalid_sample_weights_are_refused(weights: Any, parts: list[str], call: str) -> None:
@@ -241,7 +247,7 @@ def test_diverging_lbfgs_is_an_error() -> None:
 @pytest.mark.filterwarnings("ignore:R.2 score is not well-defined")
 def test_score_that_is_always_nan_is_an_error() -> None:
     X, y = table("single")
-    with refused("the validation score (scoring=None) is nan on the 1 rows to validate on", "scoring='loss'"):
+    with refused("the validation score (scoring=None) is nan on the 1 row to validate on", "scoring='loss'"):
         estimator("single", early_stopping=True).fit(X, y, X_val=X[:1], y_val=y[:1])
 
 
@@ -257,10 +263,27 @@ def test_small_table_must_fit_into_float32() -> None:
         estimator("binary", dtype="float32").fit(1e60 * X[:10], y[:10])
 
 
-def test_dates_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("values", "X_part", "y_part"),
+    [
+        (
+            np.full(120, "2026-11-22", dtype="datetime64[D]"),
+            "X holds dates: turn them into numbers first",
+            "y holds dates: turn them into numbers first",
+        ),
+        (
+            np.ma.masked_less(np.arange(120), 3),
+            "leave out such rows, or make them missing by X.astype(float).filled(np.nan)",
+            "y is an array with masked values, 3 of 120: leave out such rows",
+        ),
+    ],
+    ids=["dates", "masked"],
+)
+@pytest.mark.parametrize("kind", [MLPRegressor, TabularRegressor])
+def test_values_that_are_no_numbers_are_refused(kind: Any, values: Any, X_part: str, y_part: str) -> None:
     X, y = table("single")
-    days = np.full(len(y), "2026-11-22", dtype="datetime64[D]")
-    with refused("X holds dates: turn them into numbers first"):
-        estimator("single").fit(days[:, None], y)
-    with refused("y holds dates: turn them into numbers first"):
-        estimator("single").fit(X, days)
+    if kind is MLPRegressor or "missing" in X_part:  # a table may hold dates
+        with refused(X_part):
+            kind().fit(values[:, None], y)
+    with refused(y_part):
+        kind().fit(X, values)

@@ -174,7 +174,7 @@ def test_warm_start_requires_the_same_classes_and_sizes() -> None:
         ({10: math.nan}, ["nan is not a number of at least 0"]),
         ({10: "a"}, ["'a' is not a number of at least 0"]),
         ({10: 0, 11: 0, 12: 0}, ["give at least one class a positive weight"]),
-        ([{}, {}], ["class_weight=[{}, {}] does not fit the 1 columns of y: give a list with one dict"]),
+        ([{}, {}], ["class_weight=[{}, {}] does not fit the 1 column of y: give a list with one dict"]),
         ([3], ["class_weight holds 3, which is not a dict {class: weight}"]),
     ],
     ids=str,

@@ -42,7 +42,7 @@ def fitted(kind, engine, dtype):
     make = bp.MLPClassifier if kind in CLASSES else bp.MLPRegressor
     if kind == "counts":
         how["loss"] = "poisson"
-    with pytest.warns(match="still falling after max_iter"):
+    with pytest.warns(match="still falling after"):
         return make(**how, dtype=dtype).fit(X, y), X.astype(dtype)
 
 

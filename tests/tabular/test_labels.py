@@ -278,7 +278,11 @@ def test_dates_in_text_are_classes_where_that_is_said(words, from_text):
         ([[1], [2]] * 9, "the target 'y' holds lists"),
         ([{"a": 1}] * 9, "the target 'y' holds records"),
         ([b"a", b"\xff"] * 9, "holds bytes that are no UTF-8 text in row 2"),
-        ([1, "1"] * 9, r"holds values such as .*: make all of them text, or all numbers"),
+        (
+            [1, "1"] * 9,
+            r"holds values such as '1' \(str\) and 1 \(int\): make all of them text, or all numbers",
+        ),
+        ([1, np.float64(2.5), "x"] * 9, r"holds values such as 'x' \(str\) and 2.5 \(float64\):"),
         (pd.to_timedelta(["1D", "2D"] * 9), "holds times of day or durations"),
         ([dt.time(1), dt.time(2)] * 9, "holds times of day or durations"),
         ([*["5 min", "2 h"] * 9, "1h 30m"], "holds times of day or durations"),

@@ -150,7 +150,7 @@ def test_folds_of_groups_part_no_group_and_keep_every_class():
             assert set(labels[fold.train].tolist()) == {0, 1, 2}
             assert sorted([*fold.train, *fold.held_out]) == list(range(60))
             assert len(fold.held_out)
-    with pytest.raises(InputError, match="1 groups leave no group to hold out"):
+    with pytest.raises(InputError, match="1 group leaves no group to hold out"):
         member_folds(4, 6, None, 0, np.zeros(6))
 
 
@@ -166,7 +166,7 @@ def test_groups_and_times_hold_for_each_network():
     assert max(split.train) < split.validation.min() < split.validation.max() < split.test.min()
     assert len(networks(train_table(frame, target="target", time="day", **QUICK))) == 3
     women, men = (frame[frame["sex"] == sex] for sex in (1, 2))
-    with pytest.raises(DataError, match=r"members=3: 1 groups leave no group.*or add members=1"):
+    with pytest.raises(DataError, match=r"members=3: 1 group leaves no group.*or add members=1"):
         train_table(women, target="target", test=men, group="sex", **QUICK)
 
 

@@ -50,7 +50,7 @@ def model_of(task):
         ),
     }[task]
     y = frame["b"].to_numpy(str) if task == "classes" else frame["a"].to_numpy()
-    with pytest.warns(match="still falling after max_iter"):
+    with pytest.warns(match="still falling after"):
         network.fit(X, y)
     return Pipeline([*columns.steps, ("network", network)])
 

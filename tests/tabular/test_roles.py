@@ -79,10 +79,12 @@ def test_times_that_may_begin_with_day_or_month_are_asked_for(how, tmp_path, mon
 
 
 @SOURCES
-@pytest.mark.parametrize("words", [["a", "b"], ["true", "false"], ["007", "008"], ["$5", "€6"]])
+@pytest.mark.parametrize(
+    "words", [["a", "b"], ["true", "false"], [True, False], ["007", "008"], ["$5", "€6"]]
+)
 def test_words_are_no_times(words, how, tmp_path, monkeypatch):
     data = store(table(t=words * (ROWS // 2)), how, tmp_path, monkeypatch)
-    with pytest.raises(DataError, match=r"'t' for `time` holds .*, and times are numbers, or dates"):
+    with pytest.raises(DataError, match=r"'t' for `time` holds (?!np).*, and times are numbers, or dates"):
         train(data, time="t", drop=("t",))
 
 

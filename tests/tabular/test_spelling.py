@@ -469,6 +469,7 @@ def test_types_overrule_what_columns_look_like():
             "zip": [1234, 4321] * 20,
             "code": ["007", "012"] * 20,
             "day": ["03/04/2020", "05/06/2020"] * 20,
+            "sold": [20191125, 20200229] * 20,
             "price": ["1.234", "2.345"] * 20,
             "id": [f"a{i}" for i in range(40)],
         }
@@ -477,6 +478,7 @@ def test_types_overrule_what_columns_look_like():
         "zip": "text",
         "code": "number",
         "day": "date:monthfirst",
+        "sold": "date",
         "price": "number:comma",
         "id": "text",
     }
@@ -486,12 +488,14 @@ def test_types_overrule_what_columns_look_like():
         "zip": ("category", ""),
         "code": ("number", ""),
         "day": ("date", "monthfirst"),
+        "sold": ("date", "digits"),
         "price": ("number", "comma"),
         "id": ("category", ""),
     }
     read = make_preprocessor(columns, 40)["columns"].transform(frame)
     assert read["price"].tolist()[:2] == [1234, 2345]
     assert read["day"].dt.month.tolist()[:2] == [3, 5]
+    assert read["sold"].tolist()[:2] == [pd.Timestamp("2019-11-25"), pd.Timestamp("2020-02-29")]
     assert read["zip"].tolist()[:2] == ["1234", "4321"]
     blocks = (frame.assign(y=range(40))[i : i + 7] for i in range(0, 40, 7))
     learned = fit_streaming(blocks, target="y", types=types)
@@ -501,11 +505,22 @@ def test_types_overrule_what_columns_look_like():
 
 
 @pytest.mark.parametrize(
-    ("type_", "holds"), [("number", "'x'"), ("date", "words"), ("date:dayfirst", "words")]
+    ("type_", "values", "odd"),
+    [
+        ("number", ["1", "x", "y"], "x"),
+        ("date", ["2020-02-29", "x", "y"], "x"),
+        ("date:dayfirst", ["29/02/2020", "02/29/2020"], "02/29/2020"),
+        ("date", [20200229, 20191331], "20191331"),
+        ("date", [20200229, 9991231], "9991231"),
+    ],
 )
-def test_a_column_that_is_not_of_its_type_is_refused(type_, holds):
-    with pytest.raises(DataError, match=f"column 'a' holds .*{holds}.* read as {type_}: correct"):
-        infer_schema(pd.DataFrame({"a": ["1", "x", "y"] * 9}), {"a": type_})
+def test_a_column_that_is_not_of_its_type_is_refused(type_, values, odd):
+    frame = pd.DataFrame({"a": values * 9, "y": 0})
+    refusal = pytest.raises(DataError, match=f"column 'a' holds '{odd}', and .* read as {type_}: correct")
+    with refusal:
+        infer_schema(frame[["a"]], {"a": type_})
+    with refusal:
+        fit_streaming([frame[:1], frame[1:]], target="y", types={"a": type_})
 
 
 @pytest.mark.parametrize("stored", ["point stone", "point €€", "seconds %", "dayfirst zone", "iso zone", "?"])

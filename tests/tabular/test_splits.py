@@ -232,8 +232,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "group and time": ({"group": "house", "time": "day"}, "group='house' does not go with time='day'"),
     "two tests": ({"test": "a.csv", "test_fraction": 0.3}, "test_fraction=0.3 does not go with `test`"),
     "test of numbers": ({"test": [7]}, "test holds a value of type int: give a file, a folder"),
-    "one group": ({"group": "one"}, "one group only, '1': name a `group` of more values"),
-    "one time": ({"time": "one"}, "one time only: give `time` a column of more times"),
+    "one group": ({"group": "one"}, "one group only in .* rows to split, '1', .*: name a `group` of more"),
+    "one time": ({"time": "one"}, f"one time only in {ROWS} rows to split, .*: give `time` a column of more"),
+    "two times": ({"time": "two"}, f"one time only in {ROWS - 9} rows to split, and the rows to train"),
     "time of words": ({"time": "room"}, "`time` holds '0[123]', and times are numbers, or dates like"),
     "missing group": ({"group": "gaps"}, "'gaps' for `group` is empty in 2 rows, first in row 4"),
     "missing time": ({"time": "gaps"}, "'gaps' for `time` is empty in 2 rows, first in row 4: fill it in"),
@@ -242,6 +243,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "folds of words": ({"folds": "five"}, "folds='five' is not allowed"),
     "more folds than groups": ({"folds": 70, "group": "house"}, "at least 70 groups, and there are 60"),
     "more folds than years": ({"folds": 40, "time": "year"}, "at least 40 different times, and there are 29"),
+    "no target": ({"target": "none"}, "row 1: its target 'none' is missing; fill it in$"),
     "no column left": ({"columns": "one"}, "no column is left to predict from"),
 }  # fmt: skip
 
@@ -250,6 +252,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 def test_impossible_splits_and_columns_are_refused(case):
     frame = houses().assign(one=1, gaps=range(ROWS))
     frame["gaps"] = frame["gaps"].where(~frame.index.isin([3, 7]))
+    frame["none"] = None
+    frame["two"] = [*[1] * (ROWS - 9), *[2] * 9]
     frame["season"] = np.where(frame.day > "2020-07-01", "summer", "spring")
     options, message = REFUSED[case]
     with pytest.raises(BatchpropError, match=message):

@@ -16,7 +16,7 @@ from rich.text import Text
 from batchprop.cli.options import as_option_names
 from batchprop.cli.terminal import printable, wrap
 from batchprop.data.standard_input import STDIN
-from batchprop.format import format_number, format_score, join_command
+from batchprop.format import format_number, format_score, join_command, pluralize
 from batchprop.tabular.cross_validation import CrossValidation
 from batchprop.tabular.metrics import label_score
 from batchprop.tabular.options import TrainOptions, to_words
@@ -135,13 +135,13 @@ def show_network(out: Console, sizes: Sequence[int], options: TrainOptions) -> N
 
 def _describe_training(options: TrainOptions) -> str:
     if options.solver == "lbfgs":
-        return f"lbfgs, all rows at once, at most {options.epochs:,} epochs"
+        return f"lbfgs, all rows at once, at most {pluralize(options.epochs, 'epoch')}"
     size = options.batch_size
     parts = [
         options.solver,
         f"learning rate {format_number(options.learning_rate, 6)} ({options.schedule})",
         f"batches of {size}" if isinstance(size, int) else f"{size} batches",
-        f"at most {options.epochs:,} epochs",
+        f"at most {pluralize(options.epochs, 'epoch')}",
     ]
     if options.max_grad_norm:
         parts.append(f"gradients clipped to norm {format_number(options.max_grad_norm, 6)}")

@@ -213,7 +213,8 @@ def _show_rows(out: Console, examples: pd.DataFrame, target: Target, top: int) -
         other = int((examples["given_label"] != examples["predicted_label"])[predicted_rows].sum())
         say(
             out,
-            f"{other:,} of {len(examples):,} rows are predicted to have another label than the one given.",
+            f"{other:,} of {len(examples):,} rows {'is' if other == 1 else 'are'} predicted to have another "
+            "label than the one given.",
             "The probability is that of the given label, "
             + ("averaged over the epochs." if "variability" in examples else "by networks without the row."),
             "",

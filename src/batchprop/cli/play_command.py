@@ -9,7 +9,7 @@ import numpy as np
 from batchprop.cli.terminal import echo
 from batchprop.errors import DataError, ParameterError, WriteError
 from batchprop.files import check_file, exists, make_folder
-from batchprop.format import format_number
+from batchprop.format import format_number, pluralize
 from batchprop.playground.page import is_page, make_page
 from batchprop.playground.table import Table, encode_target, fit_table
 
@@ -32,7 +32,7 @@ def load_table(path: Path, target: str, seed: int) -> Table:
     X = np.asarray(columns.fit_transform(loaded.frame.set_axis(list(rows), axis="index")), dtype=np.float32)
     is_classification = loaded.target.task == "classification"
     values, outputs = encode_target(target, loaded.target.values, is_classification=is_classification)
-    notes = (f"{loaded.left_out:,} rows left out",) if loaded.left_out else ()
+    notes = (f"{pluralize(loaded.left_out, 'row')} left out",) if loaded.left_out else ()
     table = Table(
         f"{path.name}: {target}" + ("" if is_classification else ", standardised"),
         "classes" if is_classification else "numbers",

@@ -12,7 +12,7 @@ from batchprop.cli.progress import ConsoleObserver
 from batchprop.cli.signals import exit_code
 from batchprop.cli.train_command import write_report_unless_interrupted
 from batchprop.files import create_file, create_text, file_lock, remove_abandoned
-from batchprop.format import format_score
+from batchprop.format import format_score, pluralize
 from batchprop.tabular.model_files import REPORT, SAVED_FILES, write_model
 from batchprop.tabular.options import format_text
 from batchprop.tabular.persistence import atomic_folder, write_errors
@@ -64,7 +64,8 @@ def _show_search(console: Console, result: TuningResult) -> None:
     output.say(
         console,
         "",
-        f"{'Interrupted after' if result.interrupted else 'Made'} {len(losses)} trials: {counts}.",
+        f"{'Interrupted after' if result.interrupted else 'Made'} {pluralize(len(losses), 'trial')}: "
+        f"{counts}.",
         f"The preset has a loss of {format_score(losses.iloc[0])}, "
         f"the best trial {format_score(losses.min())}: {' '.join(words)}",
         f"Kept: {chosen}, with a loss of {format_score(result.loss)}.",

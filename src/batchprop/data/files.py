@@ -65,6 +65,9 @@ _MAGIC = {
     b"PK\x03\x04": "a zip archive or an Excel workbook: export it as CSV",
     b"\x1f\x8b": "compressed with gzip: decompress it, or rename it to end in .gz",
     b"\x28\xb5\x2f\xfd": "compressed with zstd: decompress it, or rename it to end in .zst",
+    # UTF-32's mark begins with the other's.
+    b"\xff\xfe\0\0": "text in UTF-32: save it as UTF-8",
+    b"\0\0\xfe\xff": "text in UTF-32: save it as UTF-8",
     b"\xff\xfe": "text in UTF-16: save it as UTF-8",
     b"\xfe\xff": "text in UTF-16: save it as UTF-8",
 }

@@ -89,7 +89,8 @@ class RejectedRows(Sequence[RejectedRow]):
         if len(self) <= self.max_skipped * rows and len(self) < max(rows, 1):
             return
         first, many = self[0], f"{len(self):,} of {rows:,} rows cannot be used"
-        where = f"the first is in {first.file}, {self._unit} {first.line}: {first.reason}; correct them"
+        which, them = ("it", "it") if len(self) == 1 else ("the first", "them")
+        where = f"{which} is in {first.file}, {self._unit} {first.line}: {first.reason}; correct {them}"
         if len(self) == rows:
             raise DataError(f"{many}, so none is left; {where}")
         raise DataError(

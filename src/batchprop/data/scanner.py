@@ -26,6 +26,7 @@ from batchprop.data.temporary import TemporaryDirectory
 from batchprop.data.text_rules import USUAL, TextRules, trim
 from batchprop.data.weights import check_some_weight
 from batchprop.errors import DataError
+from batchprop.format import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -195,8 +196,8 @@ class TableScan:
     def __repr__(self) -> str:
         files = str(self.files[0]) if len(self.files) == 1 else f"{len(self.files)} files"
         return (
-            f"<TableScan of {files}: {self.n_rows:,} rows, {len(self.names)} columns, "
-            f"{len(self.partitions)} partitions>"
+            f"<TableScan of {files}: {pluralize(self.n_rows, 'row')}, "
+            f"{pluralize(len(self.names), 'column')}, {pluralize(len(self.partitions), 'partition')}>"
         )
 
     def __enter__(self) -> Self:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from batchprop.errors import InputError
+from batchprop.format import pluralize
 
 MAX_ABS_TARGET = 1e30
 """The largest size of a target or a weight: its predictions must fit into float32, whose limit is 3e38."""
@@ -137,8 +138,8 @@ class IterableSource:
             n = _length(X)
             if i >= n_chunks or n != self._starts[i + 1] - self._starts[i]:
                 raise InputError(
-                    f"chunk {i} has {n} rows, and had another number when they were counted: give the "
-                    "same chunks each time"
+                    f"chunk {i} has {pluralize(n, 'row')}, and had another number when they were counted: "
+                    "give the same chunks each time"
                 )
             for start in range(0, n, rows):
                 block = slice(start, start + rows)

@@ -12,6 +12,7 @@ from batchprop.batches import rescale_weights
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.parameters import interval
 from batchprop.estimators.targets import TargetEncoding
+from batchprop.format import pluralize
 
 _POSITIVE_OR_ZERO = interval(0)
 
@@ -55,7 +56,7 @@ def compute_class_weights(
     dicts = class_weight if isinstance(class_weight, list) else [class_weight]
     if len(dicts) != len(targets):
         raise InputError(
-            f"class_weight={class_weight!r} does not fit the {len(targets)} columns of y: "
+            f"class_weight={class_weight!r} does not fit the {pluralize(len(targets), 'column')} of y: "
             'give a list with one dict {class: weight} for each, or "balanced"'
         )
     return [

@@ -44,6 +44,7 @@ from batchprop.estimators.validation import (
     check_nonzero_weight,
     train_valid_split,
 )
+from batchprop.format import pluralize
 from batchprop.processes import Share, current
 
 _MIN_PARTITIONS = 4
@@ -289,9 +290,9 @@ class StreamingDataset:
         n_validation = sum(len(y) for _, y, _ in blocks)
         if n_validation < MIN_VALIDATION_ROWS or not n_rows:
             raise InputError(
-                f"{VALIDATION_TOO_SMALL}: validation_fraction={fraction} leaves {n_rows} rows to train on "
-                f"and {n_validation} to validate on: give more rows, or validate on rows of your own with "
-                "X_val and y_val"
+                f"{VALIDATION_TOO_SMALL}: validation_fraction={fraction} leaves "
+                f"{pluralize(n_rows, 'row')} to train on and {n_validation} to validate on: give more rows, "
+                "or validate on rows of your own with X_val and y_val"
             )
         X, y, weights = zip(*blocks, strict=True)
         labels = np.concatenate(y)

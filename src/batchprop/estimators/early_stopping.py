@@ -17,6 +17,7 @@ from batchprop.estimators.fit_state import FitState, publish
 from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.validation import LabelledRows, describe_unresolved
 from batchprop.files import defer_signals
+from batchprop.format import pluralize
 from batchprop.network import Network
 from batchprop.processes import current
 from batchprop.schedules import ReduceOnPlateau, Schedule
@@ -158,8 +159,8 @@ class ValidationCallback:
         if (unresolved := describe_unresolved(P)) is not None:
             raise InputError(f"in the rows to validate on: {unresolved[1]}")
         raise InputError(
-            f"the validation score (scoring={self.estimator.scoring!r}) is nan on the {len(P)} "
-            "rows to validate on: validate on more rows, or use scoring='loss'"
+            f"the validation score (scoring={self.estimator.scoring!r}) is nan on the "
+            f"{pluralize(len(P), 'row')} to validate on: validate on more rows, or use scoring='loss'"
         )
 
     def _advance(self, epoch: EpochRecord) -> tuple[FitState, bool]:
@@ -200,8 +201,8 @@ def mark_interrupted(estimator: FitInterface) -> None:
     """Note that Ctrl-C ended the fit, and warn."""
     estimator.interrupted_ = True
     warn(
-        f"Training interrupted by user. Ctrl-C ended training after {estimator.n_iter_} epochs: the weights "
-        "so far are kept"
+        f"Training interrupted by user. Ctrl-C ended training after {pluralize(estimator.n_iter_, 'epoch')}: "
+        "the weights so far are kept"
     )
 
 

@@ -33,6 +33,7 @@ from batchprop.estimators.recording import (
     to_frame,
 )
 from batchprop.estimators.sharing import own_rows
+from batchprop.format import pluralize
 from batchprop.processes import current
 from batchprop.training import EpochRecord
 
@@ -117,8 +118,8 @@ def _group_folds(
         folds += [fold for fold in kept if len(fold.held_out)]
     if len(folds) < n_members:
         raise InputError(
-            f"{len(np.unique(groups))} groups leave no group to hold out without the last rows of a class: "
-            "give more groups of each class"
+            f"{pluralize(len(np.unique(groups)), 'group leaves', 'groups leave')} no group to hold out "
+            "without the last rows of a class: give more groups of each class"
         )
     return folds[:n_members]
 

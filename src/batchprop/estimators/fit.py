@@ -30,6 +30,7 @@ from batchprop.estimators.recording import DynamicsRecorder, recording_result
 from batchprop.estimators.solvers import make_optimizer, make_schedule, scale_for_batch_growth
 from batchprop.estimators.threads import count_blas_threads, limit_blas_threads
 from batchprop.estimators.validation import FitArgs
+from batchprop.format import pluralize
 from batchprop.network import Network
 from batchprop.params import tree_flatten, tree_map, tree_unflatten
 from batchprop.processes import current
@@ -98,8 +99,8 @@ def fit(
     if plan.private is None and not stopped and not call.partial:
         warn(
             f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization "
-            f"hasn't converged yet: the loss was still falling after max_iter={estimator.max_iter} epochs; "
-            "raise max_iter, or let early_stopping=True decide",
+            f"hasn't converged yet: the loss was still falling after {pluralize(estimator.max_iter, 'epoch')}"
+            "; raise max_iter, or let early_stopping=True decide",
             ConvergenceWarning,
         )
     records = None
@@ -151,8 +152,8 @@ def _fingerprint(estimator: FitInterface, plan: FitPlan, start: FitStart, call: 
 def _run(estimator: FitInterface, plan: FitPlan, manager: CheckpointManager, n_epochs: int) -> bool:
     """Train up to a number of epochs; return whether something else ended them."""
     if manager.state.ended:
-        n_done = manager.state.progress.epochs
-        warn(f"this fit ended after {n_done} epochs: start over in another folder to train longer")
+        done = pluralize(manager.state.progress.epochs, "epoch")
+        warn(f"this fit ended after {done}: start over in another folder to train longer")
         return True
     order = plan.rng.get_state()
     while True:
@@ -239,8 +240,8 @@ def first_batch_size(estimator: FitInterface, n_rows: int) -> int:
     if estimator.batch_size > n_rows:
         warn(
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped: "
-            f"batch_size={short_repr(estimator.batch_size)} is larger than the {n_rows} rows to train on, "
-            f"and is cut to {n_rows}"
+            f"batch_size={short_repr(estimator.batch_size)} is larger than the {pluralize(n_rows, 'row')} to "
+            f"train on, and is cut to {n_rows}"
         )
     return min(estimator.batch_size, n_rows)
 

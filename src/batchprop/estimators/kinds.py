@@ -33,7 +33,8 @@ def check_kinds(values: Any, name: str) -> None:
         name: of the argument; that of a target begins with y.
 
     Raises:
-        InputError: it holds dates or durations, or a target lacks a value; the message names the column.
+        InputError: it holds dates, durations or masked values, or a target lacks a value; the message names
+            the column.
         InputTypeError: a value is of another type that is no number.
 
     Example:
@@ -41,12 +42,35 @@ def check_kinds(values: Any, name: str) -> None:
         Traceback (most recent call last):
         batchprop.errors.InputError: X holds dates: turn them into numbers first, ...
     """
+    check_unmasked(values, name)
     columns = list(_iter_columns(values))
     dated = [label for _, label, array in columns if array.dtype.kind in "mM" or _has(array, _DATES)]
     if dated:
         raise InputError(f"{name} holds dates{_in(dated)}: {_dates_remedy(name)}")
     for index, label, array in columns:
         _check_objects(array, name, index, label)
+
+
+def check_unmasked(values: Any, name: str) -> None:
+    """Refuse an array with masked values: NumPy and scikit-learn would take what lies under the mask.
+
+    Args:
+        values: of any type.
+        name: of the argument.
+
+    Raises:
+        InputError: some are masked.
+
+    Example:
+        >>> check_unmasked(np.ma.masked_less([0.0, 1.0], 1), "X")
+        Traceback (most recent call last):
+        batchprop.errors.InputError: X is an array with masked values, 1 of 2: leave out such rows, or ...
+    """
+    if isinstance(values, np.ma.MaskedArray) and (n_masked := int(np.sum(values.mask))):
+        fill = ".filled(np.nan)" if values.dtype.kind in "fO" else ".astype(float).filled(np.nan)"
+        remedy = f", or make them missing by {name}{fill}" if name.startswith("X") else ""
+        count = f"{n_masked:,} of {values.size:,}"
+        raise InputError(f"{name} is an array with masked values, {count}: leave out such rows{remedy}")
 
 
 def _iter_columns(values: Any) -> Iterator[tuple[int | None, str | None, NDArray[Any]]]:

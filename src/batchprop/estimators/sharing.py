@@ -14,6 +14,7 @@ from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.source_summary import SourceSummary, checksum_arrays
 from batchprop.estimators.targets import to_dense
 from batchprop.estimators.validation import FitArgs, check_nonzero_weight
+from batchprop.format import pluralize
 from batchprop.processes import current
 
 _OWN = {"callbacks", "random_state", "verbose"}
@@ -129,7 +130,9 @@ def own_rows(rows: Any) -> Any:
         return rows
     n = int(rows.shape[0])
     if n < processes.count:
-        raise InputError(f"{n} rows are too few for {processes.count} processes: start at most {n}")
+        raise InputError(
+            f"{pluralize(n, 'row is', 'rows are')} too few for {processes.count} processes: start at most {n}"
+        )
     return rows[processes.own_part(n)]
 
 

@@ -19,7 +19,7 @@ from batchprop.batches import Indices, rescale_weights
 from batchprop.data.frames import read_frame, read_native
 from batchprop.errors import DivergedError, InputError, RowError, TargetScaleWarning, warn
 from batchprop.estimators.kinds import check_kinds
-from batchprop.format import format_number
+from batchprop.format import format_number, pluralize
 
 VALIDATION_TOO_SMALL = (
     "The validation set is too small. Increase 'validation_fraction' or the size of your dataset"
@@ -318,7 +318,7 @@ def train_valid_split(
     """
     n_held = math.ceil(fraction * n_rows)
     parts = (
-        f"validation_fraction={fraction} of {n_rows} rows leaves {n_held} to validate on and "
+        f"validation_fraction={fraction} of {pluralize(n_rows, 'row')} leaves {n_held} to validate on and "
         f"{n_rows - n_held} to train on, where there must be at least 2 and one of each class; give another "
         "fraction or more rows"
     )

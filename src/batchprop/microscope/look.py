@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from batchprop.backprop import resolved_outputs
 from batchprop.errors import InputError, ParameterError
+from batchprop.format import pluralize
 from batchprop.microscope.document import DisplayNames, Snapshot, document
 from batchprop.microscope.page import Page, page
 from batchprop.microscope.source_table import SourceTable
@@ -166,7 +167,8 @@ def _sample_rows(X: Any, y: Any, rows: int, seed: int, *, by_label: bool) -> NDA
     n, n_targets = n_rows("X", X), n_rows("y", y)
     if n == 0 or n_targets != n:
         raise InputError(
-            f"X has {n:,} rows and y {n_targets:,}: give one target for each row, and one row at least"
+            f"X has {pluralize(n, 'row')} and y {n_targets:,}: give one target for each row, and one row at "
+            "least"
         )
     if n <= rows:
         return np.arange(n)

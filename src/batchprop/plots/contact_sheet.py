@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from batchprop.errors import InputError, ParameterError, check_positive_int
+from batchprop.format import pluralize
 from batchprop.plots.style import get_axes
 
 _COLUMNS = 10
@@ -77,7 +78,8 @@ class ContactSheetDisplay:
         examples = estimator.examples_
         if len(examples) != len(images):
             raise InputError(
-                f"X has {len(images)} rows, and the training data {len(examples)}: give all rows, in order"
+                f"X has {pluralize(len(images), 'row')}, and the training data {len(examples)}: give all "
+                "rows, in order"
             )
         if "given_label" not in examples.columns:
             raise InputError("a contact sheet shows one label for each row, and there are several targets")

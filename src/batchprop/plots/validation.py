@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from batchprop.errors import InputError
+from batchprop.format import pluralize
 
 CHUNK_ROWS = 1024
 """The number of rows in memory at a time."""
@@ -47,7 +48,9 @@ def iter_row_chunks(*tables: Any) -> Iterator[tuple[Any, ...]]:
     """
     counts = [n_rows(name, table) for name, table in zip("Xy", tables, strict=False)]
     if len(set(counts)) > 1:
-        raise InputError(f"X has {counts[0]} rows and y {counts[1]}: give one target for each row")
+        raise InputError(
+            f"X has {pluralize(counts[0], 'row')} and y {counts[1]}: give one target for each row"
+        )
     if not counts[0]:
         raise InputError("X has no rows: give the rows to plot")
     for start in range(0, counts[0], CHUNK_ROWS):

@@ -133,5 +133,6 @@ def _windows(times: Any, n_folds: int) -> Iterator[tuple[Indices, Indices]]:
 def _check_enough(what: str, count: int, n_folds: int) -> None:
     if count < n_folds:
         raise DataError(
-            f"folds={n_folds} needs at least {n_folds} {what}, and there are {count}: use fewer folds"
+            f"folds={n_folds} needs at least {n_folds} {what}, and there {'is' if count == 1 else 'are'} "
+            f"{count}: use fewer folds"
         )

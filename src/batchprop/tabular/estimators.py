@@ -31,7 +31,7 @@ from batchprop.errors import InputError, ParameterError, check_positive_int
 from batchprop.estimators import MLPClassifier, MLPRegressor
 from batchprop.estimators.checkpoints import Checkpoints
 from batchprop.estimators.ensemble import Fold, make_ensemble, member_folds
-from batchprop.estimators.kinds import check_kinds
+from batchprop.estimators.kinds import check_kinds, check_unmasked
 from batchprop.estimators.parameters import (
     LEVELS,
     any_of,
@@ -250,6 +250,7 @@ class _TabularEstimator(BaseEstimator):
             frame = normalize_columns(as_pandas(X))
             validate_data(self, frame, reset=reset, skip_check_array=True)
             return frame
+        check_unmasked(X, "X")
         X = check_array(X, dtype=None, ensure_all_finite=False)
         validate_data(self, X, reset=reset, skip_check_array=True)
         names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(X.shape[1])])

@@ -17,6 +17,7 @@ from batchprop.data.names import normalize_columns
 from batchprop.data.tables import check_source, open_files, open_query
 from batchprop.errors import DataError, ModelError, RowError
 from batchprop.files import copy_file, file_lock, open_file
+from batchprop.format import pluralize
 from batchprop.tabular.evaluation import Evaluation
 from batchprop.tabular.frames import format_label, frame_to_pandas, restore_frame
 from batchprop.tabular.history import HISTORY, History, read_history
@@ -75,7 +76,7 @@ class TrainedModel:
 
     def __repr__(self) -> str:
         columns = self.pipeline["columns"]
-        return f"<TrainedModel of {columns.target!r} from {len(columns.kinds)} columns>"
+        return f"<TrainedModel of {columns.target!r} from {pluralize(len(columns.kinds), 'column')}>"
 
     def predict(
         self,

@@ -14,7 +14,7 @@ from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.dtypes import to_seconds
 from batchprop.tabular.options import TrainOptions
-from batchprop.tabular.schema import VALUE_TYPES, as_values, infer_value_type, to_numbers
+from batchprop.tabular.schema import VALUE_TYPES, as_values, clean_typed, infer_value_type, to_numbers
 from batchprop.tabular.spelling import (
     SPELLINGS,
     SpellingCandidates,
@@ -109,7 +109,7 @@ def decide_spelling(
         candidates = SpellingCandidates(kind, rules=rules)
     first: pd.Series | None = None
     for block in blocks:
-        words = clean(block, rules).dropna()
+        words = clean_typed(block, kind, rules).dropna()
         if words.empty:
             continue
         if not is_text(words):
@@ -135,8 +135,9 @@ def _odd_value(column: pd.Series, role: str, rules: TextRules) -> DataError:
 
 
 def _no_time(column: pd.Series) -> DataError:
+    first = column.iloc[:1].tolist()[0]  # as a value of Python
     return DataError(
-        f"the column {str(column.name)!r} for `time` holds {column.iloc[0]!r}, and times are numbers, or "
+        f"the column {str(column.name)!r} for `time` holds {first!r}, and times are numbers, or "
         "dates like 2020-02-29: name another column"
     )
 
@@ -166,7 +167,7 @@ def read_times(
     [1, 0]
     """
     spelling = decide_spelling([column], "time", wanted, rules) if spelling is None else spelling
-    column = clean(column, rules)
+    column = clean_typed(column, None if wanted == "text" else wanted, rules)
     _check_known(column, "time", "fill it in")
     if is_text(column):
         words, kind = column, SPELLINGS[spelling].kind

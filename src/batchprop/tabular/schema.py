@@ -16,6 +16,7 @@ from batchprop.errors import DataError, format_value
 from batchprop.format import format_percent, format_range
 from batchprop.tabular.dtypes import SECONDS, TRUTH, is_scalar, to_seconds
 from batchprop.tabular.spelling import (
+    DAY_DIGITS,
     DECIMALS,
     IN_SECONDS,
     MOSTLY_DATES,
@@ -27,6 +28,7 @@ from batchprop.tabular.spelling import (
     clean,
     is_text,
     parse,
+    spell_digits,
 )
 
 ColumnType: TypeAlias = Literal["number", "category", "boolean", "date", "left out"]
@@ -126,7 +128,7 @@ class ColumnStats:
         high: the largest.
         true: the share of true booleans.
         numerals: the number of words that can be read as numbers.
-        other: the first word that cannot, or None.
+        other: the first word that cannot, of a column of dates the first that is no date, or None.
         words: the mean number of words of a text.
         type: the type given for it, or None.
     """
@@ -156,7 +158,7 @@ class ColumnStats:
 
 
 def _compute_stats(name: str, column: pd.Series, wanted: str | None, rules: TextRules) -> ColumnStats:
-    column = clean(column, rules, labels=wanted == "text" and not is_text(column))
+    column = clean_typed(column, wanted, rules)
     present = column.dropna()
     rows, missing = len(column), len(column) - len(present)
     if present.empty:
@@ -187,6 +189,7 @@ def _compute_stats(name: str, column: pd.Series, wanted: str | None, rules: Text
     judged = value_type == "text" and wanted != "text"
     words = count_words(present) if value_type == "text" else None
     numerals, other = count_numeric(words, rules) if judged and words is not None else (0, None)
+    other = candidates.odd if judged and is_date(wanted) else other
     low, high = (present.min(), present.max()) if ordered else (None, None)
     whole = types.is_integer_dtype(present)
     # Of fractions and dates it matters only whether there are several: to count them takes longest.
@@ -209,6 +212,21 @@ def _compute_stats(name: str, column: pd.Series, wanted: str | None, rules: Text
         words=1 + count_blanks(words) / len(present) if judged and words is not None else 1.0,
         type=wanted,
     )
+
+
+def is_date(wanted: str | None) -> bool:
+    """Whether the type given for a column is that of dates."""
+    return wanted is not None and wanted.startswith("date")
+
+
+def clean_typed(column: pd.Series, wanted: str | None, rules: TextRules = USUAL) -> pd.Series:
+    """Return a column without what means "missing", and as the type given for it needs it: digits of dates.
+
+    >>> clean_typed(pd.Series([20200229, None]), "date").tolist()
+    ['20200229', None]
+    """
+    column = clean(column, rules, labels=wanted == "text" and not is_text(column))
+    return spell_digits(column) if is_date(wanted) else column
 
 
 def count_words(text: pd.Series) -> "pd.Series[int]":
@@ -303,11 +321,9 @@ def classify_column(stats: ColumnStats) -> ColumnSchema:
     """
     kind, note = _unusable(stats) or _kind(stats)
     if kind != "left out" and stats.type is not None and kind != _KINDS[stats.type.partition(":")[0]]:
-        such = (
-            f", such as {_quote(stats.other)}" if stats.other is not None and "date" not in stats.type else ""
-        )
+        what = _PLURALS[kind] if stats.other is None else _quote(stats.other)
         raise DataError(
-            f"the column {stats.name!r} holds {_PLURALS[kind]}{such}, and is to be read as {stats.type}: "
+            f"the column {stats.name!r} holds {what}, and is to be read as {stats.type}: "
             "correct what is something else, or give the column another type"
         )
     warning, spelling = _make_warning(stats), "" if stats.spelling in PLAIN.values() else stats.spelling
@@ -369,7 +385,7 @@ def _names_rows(stats: ColumnStats) -> tuple[ColumnType, str] | None:
 def is_read_as_text(kind: str, spelling: str) -> bool:
     """Whether a column of a CSV file is to be read as text: 1 alone may be a code, and 1.234 be 1234.
 
-    Typed dates have a zone or none, as their text has.
+    Typed dates have a zone or none, as their text has, and digits may be numbers.
 
     >>> (
     ...     is_read_as_text("category", ""),
@@ -378,7 +394,7 @@ def is_read_as_text(kind: str, spelling: str) -> bool:
     ... )
     (True, True, False)
     """
-    return kind == "category" or spelling not in {"", ZONED}
+    return kind == "category" or spelling not in {"", ZONED, DAY_DIGITS}
 
 
 def is_index_name(name: str) -> bool:

@@ -8,9 +8,10 @@ Index legend: k words.
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile
 from typing import Literal
 
 import numpy as np
@@ -168,6 +169,9 @@ class Spelling:
 
 
 _Y4 = r"(?P<y>\d{4})"
+DAY_DIGITS = "digits"
+"""The spelling of dates that are numbers unless the type of their column says otherwise."""
+
 IN_SECONDS = "in seconds"
 """How times of day and durations are read."""
 IN_WEEKS, IN_MONTHS, IN_QUARTERS = (f"the first day of each {part}" for part in ("week", "month", "quarter"))
@@ -235,6 +239,12 @@ SPELLINGS = {
     ),
     "quarter": Spelling("date", rf"^{_RECENT}[ /-]?{_QUARTER}$", "a quarter like 2020-Q1", IN_QUARTERS),
     "quarterfirst": Spelling("date", rf"^{_QUARTER}[ /-]?{_RECENT}$", "a quarter like Q1 2020", IN_QUARTERS),
+    DAY_DIGITS: Spelling(
+        "date",
+        r"^(?P<y>[12]\d{3})(?P<m>\d{2})(?P<d>\d{2})(?:\.0)?$",
+        "a date like 20200229",
+        "eight digits of year, month and day",
+    ),
     TRUTH: Spelling("boolean", f"^(?:{'|'.join((*_TRUE, *_FALSE))})$", "true or false"),
 }
 """The spellings, the preferred one first where several fit."""
@@ -280,6 +290,18 @@ def clean(column: pd.Series, rules: TextRules = USUAL, *, labels: bool = False) 
         words = pc.replace_substring_regex(words, '^="(.*)"$', r"\1")
         words = pc.utf8_normalize(words, form="NFC")
     words = pc.if_else(pc.is_in(words, pa.array(rules.everywhere, words.type)), None, words)
+    return pd.Series(words.to_numpy(zero_copy_only=False), column.index, dtype=object, name=column.name)
+
+
+def spell_digits(column: pd.Series) -> pd.Series:
+    """Return numbers as text, to be read as dates such as 20200229; other columns as they are.
+
+    >>> spell_digits(pd.Series([20200229.0, np.nan])).tolist()
+    ['20200229', None]
+    """
+    if not types.is_numeric_dtype(column) or types.is_bool_dtype(column):
+        return column
+    words = pc.cast(pa.array(column, from_pandas=True), pa.large_string())
     return pd.Series(words.to_numpy(zero_copy_only=False), column.index, dtype=object, name=column.name)
 
 
@@ -584,7 +606,7 @@ def spells_moments(words: pd.Series) -> tuple[bool, bool]:
     dates, times = SpellingCandidates("date"), SpellingCandidates(f"number:{SECONDS}")
     for candidates in (dates, times):
         candidates.narrow(words)
-    return bool(dates.parsed), bool(times.parsed)
+    return bool(dates.parsed.keys() - {DAY_DIGITS}), bool(times.parsed)
 
 
 class SpellingCandidates:
@@ -597,6 +619,7 @@ class SpellingCandidates:
 
     Attributes:
         parsed: the last words in each of the spellings.
+        odd: the first word that left no spelling, or None.
 
     >>> candidates = SpellingCandidates()
     >>> (
@@ -610,10 +633,13 @@ class SpellingCandidates:
 
     def __init__(self, kind: str | None = None, *, infer: bool = False, rules: TextRules = USUAL) -> None:
         tried = [key for key, of in SPELLINGS.items() if kind in {None, of.kind, f"{of.kind}:{key}"}]
+        if kind is None:
+            tried.remove(DAY_DIGITS)
         if kind in {None, "number"} and rules.decimal is not None:
             barred = {*DECIMALS.values()} - {DECIMALS[rules.decimal]}
             tried = [key for key in tried if key not in barred]
         self.parsed = dict.fromkeys(tried, pd.Series(dtype=float))
+        self.odd: str | None = None
         self._separators, self._gaps = set[str](), set[str]()
         self._units = dict[str, None]()  # in the order of the words
         self._factors = set[str]()
@@ -634,7 +660,7 @@ class SpellingCandidates:
         first = words.iloc[: _HEAD - self._n_first]
         self._n_first += len(first)
         self._first_words += first[~first.isin(among_numbers)].tolist()
-        self.parsed = {key: part for key, part in self.parsed.items() if all(map(_matcher(key), head))}
+        self._keep_fitting({key: len([*takewhile(_matcher(key), head)]) for key in self.parsed}, head)
         if not self.parsed:
             self._all_digits = False
             return
@@ -644,8 +670,11 @@ class SpellingCandidates:
         self._n_gaps += int(gaps.sum())
         text = _normalize_signs(words)
         index, name = words.index, words.name
-        parsed = {key: pd.Series(_parse(text, key, self._rules), index, name=name) for key in self.parsed}
-        self.parsed = {key: values for key, values in parsed.items() if (values.notna() | gaps).all()}
+        self.parsed = {
+            key: pd.Series(_parse(text, key, self._rules), index, name=name) for key in self.parsed
+        }
+        fits = {key: np.append(values.notna() | gaps, False) for key, values in self.parsed.items()}
+        self._keep_fitting({key: int(flags.argmin()) for key, flags in fits.items()}, words.to_numpy())
         if "iso" in self.parsed:
             self._dates += len(words) - int(gaps.sum())
             self._zoned += pc.sum(pc.match_substring_regex(text, _ZONED_DATE)).as_py() or 0
@@ -654,6 +683,12 @@ class SpellingCandidates:
             self._compare(text.filter(pa.array(~marks)) if marks.any() else text)
         else:
             self._all_digits = False
+
+    def _keep_fitting(self, fits: dict[str, int], words: Sequence[str] | npt.NDArray[np.object_]) -> None:
+        """Keep the spellings that all words fit, given how many of the first words fit each."""
+        if fits and (longest := max(fits.values())) < len(words):
+            self.odd = words[longest]
+        self.parsed = {key: self.parsed[key] for key, fit in fits.items() if fit == len(words)}
 
     def _mask_numbers(self) -> npt.NDArray[np.bool_]:
         """Mask the numbers that mean "missing" in each spelling; return which words any spelling masks."""
@@ -787,7 +822,8 @@ class SpellingCandidates:
 
     def _describe_dates(self) -> str:
         """Say that the first words are mostly dates, with one that is none, or of another spelling; or ""."""
-        words, dates = self._first_words, [key for key, of in SPELLINGS.items() if of.kind == "date"]
+        words = self._first_words
+        dates = [key for key, of in SPELLINGS.items() if of.kind == "date" and key != DAY_DIGITS]
         fits = {key: [_matcher(key)(word) is not None for word in words] for key in dates}
         n_dates = sum(map(any, zip(*fits.values(), strict=True)))
         if n_dates < max(1, _MOSTLY * len(words)):
@@ -808,5 +844,7 @@ def shown_spelling(words: pd.Series, kind: str, rules: TextRules) -> str:
         return plain_spelling(kind, rules)
     candidates = SpellingCandidates(kind, rules=rules)
     candidates.narrow(words.dropna())
-    # 12/11/2020 is not read: another block could tell otherwise whether the day comes first.
-    return next((key for key in candidates.parsed if key not in {"dayfirst", "monthfirst"}), PLAIN[kind])
+    # 12/11/2020 is not read: another block could tell otherwise whether the day comes first. Nor are digits,
+    # which only the type of a column makes dates.
+    closed = {"dayfirst", "monthfirst", DAY_DIGITS}
+    return next((key for key in candidates.parsed if key not in closed), PLAIN[kind])

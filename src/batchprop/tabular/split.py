@@ -8,6 +8,7 @@ from sklearn.model_selection import GroupShuffleSplit
 
 from batchprop.batches import Indices
 from batchprop.errors import DataError
+from batchprop.format import pluralize
 from batchprop.tabular.target import Target
 
 MIN_ROWS = 10
@@ -165,7 +166,8 @@ def group_split(
     n_groups = int(codes.max()) + 1
     if n_groups == 1:
         raise DataError(
-            f"the rows to split have one group only, {groups[rows[0]]!r}: name a `group` of more values"
+            f"there is one group only in {pluralize(len(rows), 'row')} to split, {groups[rows[0]]!r}, and "
+            "the rows to train, validate and test on differ in theirs: name a `group` of more values"
         )
     classes = target.task == "classification"
     labels = np.unique(target.values[rows], return_inverse=True)[1] if classes else np.zeros(len(rows), int)
@@ -219,7 +221,9 @@ def latest_cut(times: npt.NDArray[Any], counts: npt.NDArray[Any], fraction: floa
     """
     if len(times) == 1:
         raise DataError(
-            "the rows to split have one time only: give `time` a column of more times, or leave it out"
+            f"there is one time only in {pluralize(int(counts.sum()), 'row')} to split, and the rows to "
+            "train, validate and test on differ in theirs: give `time` a column of more times, or leave "
+            "it out"
         )
     shares = np.cumsum(counts[::-1])[::-1] / counts.sum()
     return times[1 + np.abs(shares[1:] - fraction).argmin()].item()

@@ -31,12 +31,14 @@ from batchprop.tabular.schema import (
     ValueType,
     as_values,
     classify_column,
+    clean_typed,
     count_blanks,
     count_numeric,
     count_words,
     infer_value_type,
+    is_date,
 )
-from batchprop.tabular.spelling import IN_SECONDS, SPELLINGS, ZONED, SpellingCandidates, clean, is_text
+from batchprop.tabular.spelling import IN_SECONDS, SPELLINGS, ZONED, SpellingCandidates
 from batchprop.tabular.transformers import MAX_ABS, MISSING, DateParts, cast_column, date_parts
 
 FREQUENT = 1024
@@ -231,7 +233,7 @@ class ColumnAccumulator:
         Raises:
             DataError: text follows too many numbers to count them as words.
         """
-        present = clean(column, self._rules, labels=self._wanted == "text" and not is_text(column)).dropna()
+        present = clean_typed(column, self._wanted, self._rules).dropna()
         self.rows += len(column)
         self._empty += len(column) - len(present)
         if present.empty:
@@ -298,6 +300,7 @@ class ColumnAccumulator:
 
     def _compute_stats(self) -> ColumnStats:
         value_type, spelling, stored, reading = self.value_type, None, "", ""
+        other = self._candidates.odd if is_date(self._wanted) else self._other
         if value_type == "text" and self._wanted != "text":
             spelling = self._candidates.decide(self.name)
             stored, reading = self._candidates.to_stored(spelling), self._candidates.describe(spelling)
@@ -326,7 +329,7 @@ class ColumnAccumulator:
             high=ordered.high,
             true=self._booleans.counts["true"] / max(self.rows - self.missing, 1),
             numerals=self._numerals,
-            other=self._other,
+            other=other,
             words=1 + self._blanks / max(self.rows - self.missing, 1) if value_type == "text" else 1.0,
             type=self._wanted,
         )

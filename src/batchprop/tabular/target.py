@@ -156,7 +156,9 @@ def _text(column: pd.Series) -> npt.NDArray[np.str_]:
     if set(kinds) == {bytes}:
         values = _decode(column)
     elif not all(issubclass(kind, str) for kind in kinds):
-        several = " and ".join(f"{value!r} ({kind.__name__})" for kind, value in list(kinds.items())[-2:])
+        # A word first: it is what numbers are not to be among.
+        shown = sorted(kinds.items(), key=lambda item: not issubclass(item[0], str))[:2]
+        several = " and ".join(f"{_to_python(value)!r} ({kind.__name__})" for kind, value in shown)
         raise DataError(
             f"the target {name!r} holds values such as {several}: make all of them text, or all numbers"
         )
@@ -164,6 +166,10 @@ def _text(column: pd.Series) -> npt.NDArray[np.str_]:
     if zero.any():
         raise DataError(f"the target {name!r} holds a zero byte in {row_name(column[zero])}: correct it")
     return values.astype(str)
+
+
+def _to_python(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _decode(column: pd.Series) -> npt.NDArray[np.object_]:

@@ -256,14 +256,17 @@ def explain_bad_rows(options: TrainOptions, count: Callable[[], tuple[int, int]]
         try:
             bad, rows = count()
         except DataError:
-            raise error from None
+            bad = rows = 0  # no row is left, or the table cannot be read for another reason
+        if bad == rows:
+            raise DataError(error.reason) from None  # to skip rows does not help
+        them = "it" if bad == 1 else "them"
         share = math.ceil(1000 * bad / rows) / 1000
         more = f" and max_skipped={share:g}" if bad > options.max_skipped * rows else ""
         if bad == 1 and not more:
             raise
         raise DataError(
-            f"{error.reason}; {bad:,} of {rows:,} rows cannot be used: correct them, or leave them out with "
-            f"on_bad_row='skip'{more}"
+            f"{error.reason}; {bad:,} of {rows:,} rows cannot be used: correct {them}, or leave {them} out "
+            f"with on_bad_row='skip'{more}"
         ) from error
 
 

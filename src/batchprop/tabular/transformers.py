@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from batchprop.data.names import normalize_columns
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError, RowError, did_you_mean, format_value, join_truncated
+from batchprop.format import pluralize
 from batchprop.tabular.dtypes import SECONDS, is_scalar, to_seconds
 from batchprop.tabular.frames import as_pandas, format_label
 from batchprop.tabular.level_means import LevelMeans
@@ -29,6 +30,7 @@ from batchprop.tabular.presets import LONG
 from batchprop.tabular.scales import scale_to_1
 from batchprop.tabular.schema import ColumnSchema
 from batchprop.tabular.spelling import (
+    DAY_DIGITS,
     PLAIN,
     SPELLINGS,
     clean,
@@ -39,6 +41,7 @@ from batchprop.tabular.spelling import (
     parse,
     plain_spelling,
     shown_spelling,
+    spell_digits,
     split_spelling,
 )
 
@@ -301,8 +304,8 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         if missing:
             near = did_you_mean(missing[0], [name for name in names if name not in self.kinds])
             raise DataError(
-                f"the table lacks {len(missing)} of the {len(self.kinds)} columns the model was trained "
-                f"on: {join_truncated(missing)}; add or rename columns{near}"
+                f"the table lacks {len(missing)} of the {pluralize(len(self.kinds), 'column')} the model was "
+                f"trained on: {join_truncated(missing)}; add or rename columns{near}"
             )
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -344,6 +347,7 @@ def _cast_to_kind(column: pd.Series, kind: str, spelling: str | None, rules: Tex
         return _cast_words(column, kind, rules)
     column = clean(column, rules, labels=kind == "category")
     key, unit = split_spelling(spelling or "")
+    column = spell_digits(column) if key == DAY_DIGITS else column
     if types.is_timedelta64_dtype(column):
         if kind in {"number", "date"} and key != SECONDS:
             _check_valid(column, column.notna(), _EXPECTED[kind])

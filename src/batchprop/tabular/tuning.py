@@ -35,6 +35,7 @@ from batchprop.errors import (
 )
 from batchprop.estimators.ensemble import Fold, make_ensemble, merge_ensembles
 from batchprop.estimators.source_summary import checksum_arrays
+from batchprop.format import pluralize
 from batchprop.processes import current
 from batchprop.tabular.evaluation import Evaluation
 from batchprop.tabular.fit import (
@@ -353,7 +354,7 @@ def _search(
         shared = _Search(table, split, resolved)
         store = TrialStore(folder, shared.fingerprint())
         if store.trials:
-            observer.on_note(f"Going on after {len(store.trials):,} trials, from {folder}")
+            observer.on_note(f"Going on after {pluralize(len(store.trials), 'trial')}, from {folder}")
         with observer.watch_tuning(limits.end - limits.start, limits.n_trials):
             interrupted = _run_trials(shared, store, limits, observer)
         has_files = not isinstance(source, pd.DataFrame) and options.sql is None
