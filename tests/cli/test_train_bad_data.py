@@ -20,7 +20,7 @@ BAD_TABLES = {
     "too few rows": (b"a,y\n1,p\n2,q\n", "there are 2 rows with a target 'y'"),
     "no target at all": (
         b"a,y\n" + b"1,\n" * 20,
-        "t.csv, line 2: its target 'y' is missing; fill it in; --on-bad-row skip",
+        "t.csv, line 2: its target 'y' is missing; fill it in\n",
     ),
     "nothing to learn from": (b"a,y\n" + b"1,p\n1,q\n" * 20, "no column is left to predict from"),
     "infinite": (GOOD.encode() + b"inf,1,p\n", "column 'a' holds inf in row 41"),
