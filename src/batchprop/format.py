@@ -135,6 +135,15 @@ def with_unit(number: str, unit: str) -> str:
     return f"{number}{'' if not unit or unit in _UNITS_WITHOUT_BLANK else ' '}{unit}"
 
 
+def label_with_unit(name: str, unit: str) -> str:
+    """Write what numbers are of, with their unit, for titles, tables and axes.
+
+    >>> label_with_unit("given", "€"), label_with_unit("given", "")
+    ('given, in €', 'given')
+    """
+    return f"{name}, in {unit}" if unit else name
+
+
 def format_count(count: int) -> str:
     """Write a whole number in full.
 

@@ -2,7 +2,12 @@
 
 import { build, cell } from "./algebra";
 import type { Matrix } from "./batch-data";
-import type { Source } from "./matrix-spec";
+
+/** A row, a column or a cell of a matrix. */
+export interface Source {
+  row?: number;
+  column?: number;
+}
 
 /** Left, top, width and height, in cells. */
 export type Box = readonly [number, number, number, number];

@@ -76,6 +76,14 @@ export interface Matrix {
 /** Whether the head predicts numbers, which are near their targets or far from them, not correct or wrong. */
 export const predictsNumbers = ({ head }: BatchData): boolean => !/softmax|sigmoid/.test(head.name);
 
+/** What a feature holds of its column: a word, a part of a date, whether it is missing; nothing where it is the column's number. */
+export function featurePart(feature: string, column: string): string {
+  if (feature === column) return "";
+  if (feature === `missingindicator_${column}`) return "is missing";
+  if (feature === `${column}_infrequent_sklearn`) return "rare";
+  return feature.startsWith(`${column}_`) ? feature.slice(column.length + 1) : feature;
+}
+
 const cache = new WeakMap<EncodedMatrix, Matrix>();
 
 /** Decode a matrix; cached. */

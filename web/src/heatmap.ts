@@ -1,11 +1,11 @@
 /** One matrix on a canvas, with a frame around an example's column and a cursor on a cell. */
 
-import { arrange, type Arrangement, type Box } from "./arrangement";
+import { arrange, type Arrangement, type Box, type Source } from "./arrangement";
 import { type ColorScale, drawPixels, inkOn } from "./color-scale";
 import { h } from "./dom";
 import { formatShortest } from "./format";
 import type { Matrix } from "./batch-data";
-import type { MatrixSpec, Source } from "./matrix-spec";
+import type { MatrixSpec } from "./matrix-spec";
 import type { CellRef } from "./state";
 
 export interface CellSize {

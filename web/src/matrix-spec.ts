@@ -3,10 +3,9 @@
 import type { Explanation, CellExplanation } from "./explanation-types";
 import type { ScaleKind } from "./color-scale";
 import { formatCount } from "./format";
-import type { Matrix } from "./batch-data";
+import { featurePart, type Matrix } from "./batch-data";
 import type { BatchState } from "./batch-state";
-import { type Arrangement, asImages, asMatrix } from "./arrangement";
-import { featurePart } from "./source-rows";
+import { type Arrangement, asImages, asMatrix, type Source } from "./arrangement";
 
 export interface MatrixSpec {
   /** In ASCII, for the page's addresses: "dZ2". */
@@ -54,12 +53,6 @@ export interface RowGroup {
 export interface Subset {
   short: string;
   full: string;
-}
-
-/** A row, a column or a cell of a matrix. */
-export interface Source {
-  row?: number;
-  column?: number;
 }
 
 export type Sources = Readonly<Record<string, Source>>;

@@ -26,14 +26,6 @@ export function formatLabel(data: BatchData, text: string, digits = 6): string {
   return text.split(", ").map((number) => formatNumber(parseNumber(number), digits)).join(", ");
 }
 
-/** What a feature holds of its column: a word, a part of a date, whether it is missing; nothing where it is the column's number. */
-export function featurePart(feature: string, column: string): string {
-  if (feature === column) return "";
-  if (feature === `missingindicator_${column}`) return "is missing";
-  if (feature === `${column}_infrequent_sklearn`) return "rare";
-  return feature.startsWith(`${column}_`) ? feature.slice(column.length + 1) : feature;
-}
-
 /** Whether they stand above a matrix: the batch comes from a table, and its columns are wide enough. */
 export const hasSourceRows = ({ data }: Context, spec: MatrixSpec, cell: CellSize): boolean => spec.showsSource && data.source !== null && !data.images && cell.width >= MIN_WIDTH;
 

@@ -17,7 +17,7 @@ from batchprop.cli.progress import progress
 from batchprop.cli.signals import exit_code
 from batchprop.estimators.ensemble import make_ensemble
 from batchprop.files import create_file
-from batchprop.format import format_duration, format_target, pluralize
+from batchprop.format import format_duration, format_target, label_with_unit, pluralize
 from batchprop.plots import DataMapDisplay
 from batchprop.plots.evaluation import plot_predictions
 from batchprop.plots.style import set_title
@@ -181,8 +181,10 @@ def _draw_map(examples: pd.DataFrame, target: Target, title: str, path: Path) ->
         given, expected = (examples[name].to_numpy(float) for name in ("given_label", "predicted_label"))
         known = np.isfinite(expected)
         plot_predictions(ax, given[known], expected[known], "actual_vs_predicted")
-        unit = f", in {target.unit}" if target.unit else ""
-        ax.set(xlabel=f"expected: mean of the network's predictions{unit}", ylabel=f"given{unit}")
+        ax.set(
+            xlabel=label_with_unit("expected: mean of the network's predictions", target.unit),
+            ylabel=label_with_unit("given", target.unit),
+        )
     set_title(ax, title)
     with create_file(path) as file:
         figure.savefig(file, format=path.suffix.lower().removeprefix("."))
@@ -221,9 +223,14 @@ def _show_rows(out: Console, examples: pd.DataFrame, target: Target, top: int) -
         )
     if not top:
         return
-    unit = f", in {target.unit}" if target.unit else ""
     right = [0, 1] if task == "classification" else [0, 1, 2, 3]
-    table = make_table("", locator, f"given{unit}", f"{predicted}{unit}", "why", right=right)
+    table = make_table(
+        "",
+        locator,
+        *(label_with_unit(name, target.unit) for name in ("given", predicted)),
+        "why",
+        right=right,
+    )
     spread = 0.0 if task == "classification" else float(np.ptp(examples["given_label"]))
     written = str if task == "classification" else partial(format_target, spread=spread)
     most = examples.head(top)

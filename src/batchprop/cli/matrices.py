@@ -27,7 +27,7 @@ def format_matrices(*named: tuple[str, Matrix], width: int) -> Iterator[str]:
     blocks = []
     for name, M in named:
         lines, columns = format_matrix(M, width - len(_INDENT))
-        heading = _heading(f"{name} {_format_shape(M)}", _elision_note(M, columns), width - len(_INDENT))
+        heading = _join_heading(f"{name} {_format_shape(M)}", _elision_note(M, columns), width - len(_INDENT))
         blocks.append([*heading, *lines])
     yield from _fill_page(blocks, width)
 
@@ -46,7 +46,7 @@ def _elision_note(M: Matrix, n_shown: int) -> str:
     return f"(shown: {' and '.join(shown)})" if shown else ""
 
 
-def _heading(name: str, note: str, width: int) -> list[str]:
+def _join_heading(name: str, note: str, width: int) -> list[str]:
     """Return a name and a note on one line, or on two where one is too short."""
     line = f"{name}  {note}".rstrip()
     return [line] if len(line) <= width else [name, note]
@@ -94,7 +94,9 @@ def format_tensor(name: str, T: npt.NDArray[np.float64], *, width: int) -> Itera
     slices = [format_matrix(T[:, :, i], width - len(_INDENT)) for i in range(min(m, MAX_SLICES))]
     n_shown = min(columns for _, columns in slices)
     note = f"{_elision_note(T[:, :, 0], n_shown)}  {more}".strip()
-    yield from (_INDENT + line for line in _heading(f"{name} {_format_shape(T)}", note, width - len(_INDENT)))
+    yield from (
+        _INDENT + line for line in _join_heading(f"{name} {_format_shape(T)}", note, width - len(_INDENT))
+    )
     blocks = [[f"{name}[:, :, {i + 1}]", *lines] for i, (lines, _) in enumerate(slices)]
     yield from _fill_page(blocks, width)
 

@@ -10,12 +10,12 @@ import pandas as pd
 from batchprop.format import format_number, format_percent
 from batchprop.tabular.importance import PermutationImportance, permutation_importance
 from batchprop.tabular.intervals import Intervals, bootstrap_classification, bootstrap_regression
-from batchprop.tabular.metrics import MAE, RMSE, regression_scores
+from batchprop.tabular.metrics import DEVIANCE, MAE, RMSE, regression_scores
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.training_table import TrainingTable
 
-_METRIC_NAMES = {"squared_error": RMSE, "poisson": "mean Poisson deviance"}
+_METRIC_NAMES = {"squared_error": RMSE, "poisson": DEVIANCE}
 
 _NOT_HELD_OUT = "held out by no network"
 

@@ -7,10 +7,11 @@ import numpy.typing as npt
 from sklearn import metrics
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
+from batchprop.format import label_with_unit
 from batchprop.tabular.scales import scale_to_1
 
 R2, RMSE, MAE = "R²", "root mean squared error", "mean absolute error"
-_DEVIANCE = "mean Poisson deviance"
+DEVIANCE = "mean Poisson deviance"
 _BINARY = 2
 
 Scores = dict[str, float]
@@ -104,7 +105,7 @@ def regression_scores(
     if loss == "poisson":
         # The exponential of a very negative number is 0 in float32, and the deviance takes its logarithm.
         above_0 = np.maximum(guess.astype(float), np.finfo(float).tiny)
-        scores[_DEVIANCE] = metrics.mean_poisson_deviance(y, above_0, **weighted)
+        scores[DEVIANCE] = metrics.mean_poisson_deviance(y, above_0, **weighted)
     return {name: float(score) for name, score in scores.items()}
 
 
@@ -114,7 +115,7 @@ def unit_of(score: str, unit: str) -> str:
     >>> unit_of("mean absolute error", "€"), unit_of("R²", "€")
     ('€', '')
     """
-    return "" if score in (R2, _DEVIANCE) else unit
+    return "" if score in (R2, DEVIANCE) else unit
 
 
 def label_score(score: str, unit: str) -> str:
@@ -123,8 +124,7 @@ def label_score(score: str, unit: str) -> str:
     >>> label_score("mean absolute error", "€"), label_score("R²", "€")
     ('mean absolute error, in €', 'R²')
     """
-    own = unit_of(score, unit)
-    return f"{score}, in {own}" if own else score
+    return label_with_unit(score, unit_of(score, unit))
 
 
 def dummy_classification_scores(

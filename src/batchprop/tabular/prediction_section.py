@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import confusion_matrix
 
-from batchprop.format import format_score, format_target, with_unit
+from batchprop.format import format_score, format_target, label_with_unit, with_unit
 from batchprop.plots.evaluation import (
     MAX_CLASSES,
     MAX_POINTS,
@@ -123,7 +123,7 @@ def _regression_section(target: Target, rows: HeldOutRows) -> Section:
         y, guess = y[drawn], guess[drawn]
         caption = f"{MAX_POINTS:,} of {n:,} test rows, drawn at random."
     kinds = {"actual_vs_predicted": "True beside predicted numbers", "residual_vs_predicted": "Residuals"}
-    name = axis_label(target.name) + (f", in {target.unit}" if target.unit else "")
+    name = label_with_unit(axis_label(target.name), target.unit)
     pictures = [
         Figure(title, draw_predictions(y, guess, kind, name), caption) for kind, title in kinds.items()
     ]

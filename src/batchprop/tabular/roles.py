@@ -14,7 +14,14 @@ from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.dtypes import to_seconds
 from batchprop.tabular.options import TrainOptions
-from batchprop.tabular.schema import VALUE_TYPES, as_values, clean_typed, infer_value_type, to_numbers
+from batchprop.tabular.schema import (
+    VALUE_TYPES,
+    as_values,
+    clean_typed,
+    infer_value_type,
+    is_date,
+    to_numbers,
+)
 from batchprop.tabular.spelling import (
     SPELLINGS,
     SpellingCandidates,
@@ -97,7 +104,7 @@ def decide_spelling(
     'comma'
     """
     kind = None if wanted == "text" else wanted
-    if role == "weights" and kind is not None and kind.startswith("date"):
+    if role == "weights" and is_date(kind):
         raise DataError(
             "the weights column is to be read as dates, and a weight is a number: leave its type out"
         )

@@ -16,6 +16,7 @@ from batchprop.format import (
     format_range,
     format_target,
     join_command,
+    label_with_unit,
     pluralize,
 )
 from batchprop.report.page import Section, Table
@@ -136,8 +137,9 @@ def _spread(data: TrainingTable, parts: Split) -> Table:
         values = [format_target(value, high - low) for value in _range(data, part)]
         rows.append((purpose, format_count(len(part)), *values))
     headings = ("rows", "number", "least", "median", "mean", "most")
-    unit = f", in {data.target.unit}" if data.target.unit else ""
-    return Table(f"The target{unit}", headings, tuple(rows), right=(1, 2, 3, 4, 5))
+    return Table(
+        label_with_unit("The target", data.target.unit), headings, tuple(rows), right=(1, 2, 3, 4, 5)
+    )
 
 
 def _range(data: TrainingTable, rows: Any) -> tuple[float, float, float, float]:
