@@ -2,7 +2,7 @@
 
 from batchprop.tabular.presets import PRESETS, SHORT_PRESETS, Preset
 
-BALANCED, SHORT_BALANCED = PRESETS["balanced"], SHORT_PRESETS["balanced"]
+BALANCED = [(presets, presets["balanced"]) for presets in (*PRESETS.values(), *SHORT_PRESETS.values())]
 PLAIN = Preset(
     n_members=1,
     n_bins=0,
@@ -16,16 +16,18 @@ PLAIN = Preset(
 
 AS_DEFAULT = (
     "from batchprop.tabular.presets import PRESETS, SHORT_PRESETS, Preset; "
-    f"PRESETS['balanced'] = SHORT_PRESETS['balanced'] = Preset(*{tuple(PLAIN)!r})"
+    f"for each in (*PRESETS.values(), *SHORT_PRESETS.values()): each['balanced'] = Preset(*{tuple(PLAIN)!r})"
 )
 """The same for a process of its own."""
 
 
 def train_one_by_default() -> None:
     """Make one plain network the default."""
-    PRESETS["balanced"] = SHORT_PRESETS["balanced"] = PLAIN
+    for presets, _ in BALANCED:
+        presets["balanced"] = PLAIN
 
 
 def train_four_by_default() -> None:
     """Make the four networks the default again."""
-    PRESETS["balanced"], SHORT_PRESETS["balanced"] = BALANCED, SHORT_BALANCED
+    for presets, balanced in BALANCED:
+        presets["balanced"] = balanced

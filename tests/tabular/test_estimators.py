@@ -93,7 +93,7 @@ def test_answers_of_a_large_offset_keep_their_digits():
 def test_the_ensemble_averages_as_many_networks_as_the_preset_says_and_fewer_on_few_rows():
     table, _, label = houses()
     brief = {**BRIEF, "max_iter": 1, "hidden_layer_sizes": (2,)}
-    for preset, n in (("fast", 1), ("balanced", PRESETS["balanced"].n_members)):
+    for preset, n in (("fast", 1), ("balanced", PRESETS["classification"]["balanced"].n_members)):
         clf = bp.TabularClassifier(**{**brief, "preset": preset}).fit(table, label)
         assert len(clf.network_.members_) == n
     few = bp.TabularClassifier(**{**brief, "preset": "best"}).fit(table[:20], label[:20])

@@ -17,7 +17,6 @@ from batchprop.estimators.ensemble import member_folds
 from batchprop.tabular import Observer, fit, load_model, train_table
 from batchprop.tabular.fit import members_of, network_of, split_rows
 from batchprop.tabular.options import make_options, preset_values, to_words
-from batchprop.tabular.presets import PRESETS
 from batchprop.tabular.training_input import load_training_table
 
 QUICK: dict[str, Any] = {"hidden": 8, "epochs": 3, "members": 3, "bins": 4}
@@ -61,18 +60,18 @@ class Notes(Observer):
 
 
 @pytest.mark.parametrize(
-    ("frame", "target", "make", "method"),
+    ("frame", "target", "make", "method", "n_members"),
     [
-        (flowers(), "species", bp.TabularClassifier, "predict_proba"),
-        (patients(), "target", bp.TabularRegressor, "predict"),
+        (flowers(), "species", bp.TabularClassifier, "predict_proba", 4),
+        (patients(), "target", bp.TabularRegressor, "predict", 8),
     ],
     ids=["classes", "numbers"],
 )
-def test_a_preset_trains_what_the_estimator_of_that_preset_does(frame, target, make, method):
+def test_a_preset_trains_what_the_estimator_of_that_preset_does(frame, target, make, method, n_members):
     shuffled = frame.sample(frac=1, random_state=0, ignore_index=True)
     train, test = shuffled[:110], shuffled[110:150]
     model = train_table(train, target=target, test=test, epochs=4, preset="balanced")
-    assert len(networks(model)) == PRESETS["balanced"].n_members == 4
+    assert len(networks(model)) == n_members
     other = make(preset="balanced", max_iter=4).fit(train.drop(columns=target), train[target])
     expected = getattr(other, method)(test.drop(columns=target))
     actual = getattr(model.pipeline, method)(test)
@@ -82,13 +81,15 @@ def test_a_preset_trains_what_the_estimator_of_that_preset_does(frame, target, m
 def test_preset_sets_what_is_not_given():
     options = make_options(target="y", preset="best", dropout=0.5)
     assert (options.hidden, options.epochs, options.dropout) == ((256,), 60, 0.5)
-    assert options.resolve_members(1000)[0].members == 16
-    assert options.resolve_members(12)[0].members == 2
-    assert make_options(target="y", members=3).resolve_members(10)[0].members == 3
-    long = options.for_rows(100_001)
+    assert options.resolve_members(1000, "classification")[0].members == 16
+    assert options.resolve_members(12, "classification")[0].members == 2
+    assert make_options(target="y", members=3).resolve_members(10, "classification")[0].members == 3
+    numbers = options.for_table(10_000, "regression")
+    assert (numbers.hidden, numbers.learning_rate, numbers.dropout) == ((128, 64), 0.003, 0.5)
+    long = options.for_table(100_001, "classification")
     assert (long.hidden, long.epochs, long.dropout) == ((128, 64), 20, 0.5)
-    assert long.resolve_members(100_001)[0].members == 4
-    assert make_options(target="y", hidden=256).for_rows(10**6).hidden == (256,)
+    assert long.resolve_members(100_001, "classification")[0].members == 4
+    assert make_options(target="y", hidden=256).for_table(10**6, "regression").hidden == (256,)
     assert make_options(target="y", solver="lbfgs").dropout == 0.0
     estimator = bp.TabularClassifier()
     assert (estimator.dropout, estimator.learning_rate_init, estimator.batch_size) == (None, None, None)
@@ -176,14 +177,18 @@ def test_what_records_or_streams_trains_one_network_and_says_so(tmp_path, monkey
     frame = flowers()
     observer = Notes()
     model = train_table(frame, target="species", record=True, observer=observer, **quick)
-    assert observer.notes == ["One network is trained, not 4: record=True records the training of one."]
+    assert observer.notes == ["One network is trained, not several: record=True records the training of one."]
     assert len(networks(model)) == 1
     frame.to_csv(tmp_path / "t.csv", index=False)
     monkeypatch.setattr("batchprop.tabular.training_input.is_large", lambda *_: True)
     observer = Notes()
     model = train_table(tmp_path / "t.csv", target="species", observer=observer, epochs=1, batch_size=50)
-    assert observer.notes[:1] == ["One network is trained, not 4: a table that is read in parts trains one."]
-    refused = r"preset='best' asks for 16 networks, and record=True .*: add members=1, or leave `record` out"
+    assert observer.notes[:1] == [
+        "One network is trained, not several: a table that is read in parts trains one."
+    ]
+    refused = (
+        r"preset='best' asks for several networks, and record=True .*: add members=1, or leave `record` out"
+    )
     with pytest.raises(ParameterError, match=refused):
         train_table(frame, target="species", record=True, preset="best")
     with pytest.raises(ParameterError, match=r"members=2 .* a table that is read in parts"):

@@ -66,7 +66,9 @@ def test_a_killed_search_goes_on_as_if_nothing_had_been(searched, tmp_path) -> N
 
 def test_the_first_trial_is_the_preset_and_no_result_is_worse(searched) -> None:
     result, trials = searched
-    assert trials[0].values == values_of(make_options(preset="fast").for_rows(72), "classification")
+    assert trials[0].values == values_of(
+        make_options(preset="fast").for_table(72, "classification"), "classification"
+    )
     reference = bp.TabularClassifier("fast", n_members=2, max_iter=6, engine="numpy")
     # It encodes and divides the rows in the same way: those that are not for the test.
     rows = np.asarray(result.training.split.train)
@@ -151,7 +153,7 @@ def test_numbers_compile_no_further_program(monkeypatch) -> None:
     from batchprop.engines.programs import PROGRAMS
 
     for name in ("hidden", "bins", "batch_size", "label_smoothing"):
-        first = values_of(make_options(preset="fast").for_rows(72), "classification")[name]
+        first = values_of(make_options(preset="fast").for_table(72, "classification"), "classification")[name]
         monkeypatch.setitem(SPACE, name, Choice((first,)))
     counts = list[int]()
 

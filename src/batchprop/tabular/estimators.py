@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 from zlib import crc32
 
 import numpy as np
@@ -55,14 +55,14 @@ from batchprop.tabular.importance import mean_importances, permutation_importanc
 from batchprop.tabular.level_means import choose_level_means
 from batchprop.tabular.options import read_types
 from batchprop.tabular.predictions import encode_frame, warn_unseen
-from batchprop.tabular.presets import DEFAULT_PRESET, PRESETS, Preset, PresetName, choose_preset
+from batchprop.tabular.presets import DEFAULT_PRESET, Preset, PresetName, choose_preset
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.transformers import TargetScaler, make_preprocessor, max_categories
 from batchprop.tabular.unseen import UnseenCounter
 
 _NOT_OF_NETWORKS = ("n_members", "n_bins")
 _CONSTRAINTS = {
-    "preset": str_options(*PRESETS),
+    "preset": str_options(*get_args(PresetName)),
     "n_members": any_of(exact_value(None), integer(1)),
     "batch_size": any_of(exact_value(None), integer(1)),
     "time_limit": any_of(exact_value(None), interval(0, above=True)),
@@ -129,7 +129,9 @@ class _TabularEstimator(BaseEstimator):
         self._records = None
         frame = self._read(X, reset=True)
         check_consistent_length(frame, y)
-        preset = choose_preset(self.preset, len(frame))
+        preset = choose_preset(
+            self.preset, len(frame), "classification" if is_classifier(self) else "regression"
+        )
         if len(frame) < 2:  # noqa: PLR2004 one to learn from, and one to hold out
             raise InputError(f"n_samples = {len(frame)}: give at least 2 rows")
         kept = np.ones(len(frame), bool) if weights is None else weights > 0

@@ -694,25 +694,27 @@ class TrainOptions:
         """The number of networks, once it is resolved."""
         return self.members or 1
 
-    def for_rows(self, n_rows: int) -> TrainOptions:
+    def for_table(self, n_rows: int, task: Task) -> TrainOptions:
         """Return the options with what the preset sets for a table of so many rows."""
-        values = choose_preset(self.preset or DEFAULT_PRESET, n_rows)._asdict()
+        values = choose_preset(self.preset or DEFAULT_PRESET, n_rows, task)._asdict()
         return replace(self, **{name: values[PRESET_OPTIONS[name]] for name in self.of_preset})
 
-    def resolve_members(self, n_rows: int | None) -> tuple[TrainOptions, str | None]:
+    def resolve_members(self, n_rows: int | None, task: Task | None) -> tuple[TrainOptions, str | None]:
         """Return the options with a number of networks, and a note if it is not the preset's.
 
         Args:
             n_rows: to train and validate; None for a table that is read in parts.
+            task: None where it is not known yet, which is in parts.
 
         Raises:
             ParameterError: several networks are asked for, and cannot be trained.
 
-        >>> options, note = TrainOptions(record=True).resolve_members(1000)
+        >>> options, note = TrainOptions(record=True).resolve_members(1000, "classification")
         >>> options.members, note
-        (1, 'One network is trained, not 4: record=True records the training of one.')
+        (1, 'One network is trained, not several: record=True records the training of one.')
         """
-        preset = choose_preset(self.preset or DEFAULT_PRESET, n_rows or 0)
+        # A preset that trains several networks for one task does for the other.
+        preset = choose_preset(self.preset or DEFAULT_PRESET, n_rows or 0, task or "classification")
         wanted = self.members or (preset.n_members if n_rows is None else preset.count_members(n_rows))
         options = replace(self, preset=self.preset or DEFAULT_PRESET, members=wanted)
         if n_rows is None:
@@ -726,9 +728,9 @@ class TrainOptions:
         if self.members or self.preset:
             given = f"members={self.members}" if self.members else f"preset={self.preset!r}"
             raise ParameterError(
-                f"{given} asks for {wanted} networks, and {reason}: add members=1, or {remedy}"
+                f"{given} asks for several networks, and {reason}: add members=1, or {remedy}"
             )
-        return replace(options, members=1), f"One network is trained, not {wanted}: {reason}."
+        return replace(options, members=1), f"One network is trained, not several: {reason}."
 
     def check(self) -> None:
         """Check that the options are compatible.
@@ -907,7 +909,7 @@ _OF_BATCHES = ("learning_rate", "schedule", "batch_size", "epochs", "patience", 
 
 
 def preset_values(preset: PresetName, solver: Any = None) -> dict[str, Any]:
-    """Return the options that a preset sets, but the number of networks, which depends on the table.
+    """Return what a preset sets for classes, but the number of networks, which depends on the table.
 
     Args:
         preset: its name.
@@ -917,19 +919,29 @@ def preset_values(preset: PresetName, solver: Any = None) -> dict[str, Any]:
     {'bins': 16, 'hidden': (256,)}
     """
     left_out = ("members", *(_OF_BATCHES if solver == "lbfgs" else ()))
-    values = PRESETS[preset]._asdict()
+    values = PRESETS["classification"][preset]._asdict()
     return {name: values[of] for name, of in PRESET_OPTIONS.items() if name not in left_out}
+
+
+def _join_or(values: Sequence[str]) -> str:
+    *others, last = values
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def describe_preset(name: str) -> str:
     """Return what the presets set an option to, in words.
 
-    >>> describe_preset("members"), describe_preset("hidden")
-    ("the preset's: 1, 4 or 16", "the preset's: 256")
+    >>> describe_preset("bins"), describe_preset("hidden")
+    ("the preset's: 16", "the preset's: 256; for numbers 128,64")
     """
-    values = [format_text(preset._asdict()[PRESET_OPTIONS[name]]) for preset in PRESETS.values()]
-    values = list(dict.fromkeys(values))
-    return f"the preset's: {' or '.join(filter(None, [', '.join(values[:-1]), values[-1]]))}"
+    classes, numbers = (
+        list(
+            dict.fromkeys(format_text(preset._asdict()[PRESET_OPTIONS[name]]) for preset in presets.values())
+        )
+        for presets in (PRESETS["classification"], PRESETS["regression"])
+    )
+    described = f"the preset's: {_join_or(classes)}"
+    return described if numbers == classes else f"{described}; for numbers {_join_or(numbers)}"
 
 
 def make_options(*, digits: bool = False, saves: bool = False, **values: Any) -> TrainOptions:

@@ -30,6 +30,7 @@ from batchprop.tabular.points import note_points
 from batchprop.tabular.roles import feature_names, read_groups, read_times
 from batchprop.tabular.split import check_each_class_twice, check_enough
 from batchprop.tabular.streaming import fit_preprocessing, is_large, scan_table, streaming_training_data
+from batchprop.tabular.target import Task
 from batchprop.tabular.testing_rows import with_test_rows
 from batchprop.tabular.training_table import (
     TrainingTable,
@@ -92,27 +93,32 @@ def prepare(
         table = name_origin(load_training_table(opened, opened_options))
         options.check_target(table.target)
         check_each_class_twice(table.target)
-        options = resolve_members(options, len(table.target.values) - table.n_test, observer)
+        options = resolve_members(
+            options, len(table.target.values) - table.n_test, table.target.task, observer
+        )
         split = split_rows(table, options)
         observer.on_table(table, describe_split(split, options))
         yield TrainingInput(table, split, encode(table, split, options), options)
 
 
-def resolve_members(options: TrainOptions, n_rows: int | None, observer: Observer) -> TrainOptions:
+def resolve_members(
+    options: TrainOptions, n_rows: int | None, task: Task | None, observer: Observer
+) -> TrainOptions:
     """Return the options with what depends on the rows; the observer gets a note if it is not the preset's.
 
     Args:
         options: of the training.
         n_rows: that do not test, or of which a part does; None for a table that is read in parts.
+        task: None where it is not known yet, which is in parts.
         observer: called with the note.
 
     Raises:
         ParameterError: several networks are asked for, and cannot be trained.
     """
-    if n_rows is not None:
+    if n_rows is not None and task is not None:
         n_rows = _count_without_test(n_rows, options)
-        options = options.for_rows(n_rows)
-    options, note = options.resolve_members(n_rows)
+        options = options.for_table(n_rows, task)
+    options, note = options.resolve_members(n_rows, task)
     if note is not None:
         observer.on_note(note)
     return options
@@ -193,10 +199,13 @@ def _is_table(test: object) -> bool:
 
 @contextmanager
 def _stream(files: Table, options: TrainOptions, memory: int, observer: Observer) -> Iterator[TrainingInput]:
-    options = resolve_members(options, None, observer)
+    options = resolve_members(options, None, None, observer)
     with scan_table(files, options, memory, observer) as (scan, rows):
-        options = options.for_rows(_count_without_test(scan.n_rows, options))
+        n_rows = _count_without_test(scan.n_rows, options)
+        # The bins, which are needed first, are the same for both tasks.
+        options = options.for_table(n_rows, options.given_task or "classification")
         table, split, fitted = fit_preprocessing(scan, rows, options, observer)
+        options = options.for_table(n_rows, table.target.task)
         table = name_origin(table)
         parts = f"{len(scan.partitions):,} parts in every epoch"
         observer.on_table(table, f"{describe_split(split, options)}; read in {parts}")
