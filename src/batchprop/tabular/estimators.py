@@ -507,7 +507,7 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
     networks, and the answers are in its own unit and digits.
 
     Args:
-        preset: how much work: ``"fast"`` trains 1 network, ``"balanced"`` 8, ``"best"`` 16.
+        preset: how much work: ``"fast"`` trains 2 networks, ``"balanced"`` 8, ``"best"`` 16.
         n_members: the number of networks; None for the preset's, and fewer for less than 5 rows each.
         time_limit: seconds; training ends with the epoch that ends nearest to them. None for no limit.
         hidden_layer_sizes: the widths of the hidden layers; None for the preset's.

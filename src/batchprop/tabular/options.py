@@ -713,7 +713,7 @@ class TrainOptions:
         >>> options.members, note
         (1, 'One network is trained, not several: record=True records the training of one.')
         """
-        # A preset that trains several networks for one task does for the other.
+        # Read in parts, where the task is not known yet, ``fast`` trains one network for either.
         preset = choose_preset(self.preset or DEFAULT_PRESET, n_rows or 0, task or "classification")
         wanted = self.members or (preset.n_members if n_rows is None else preset.count_members(n_rows))
         options = replace(self, preset=self.preset or DEFAULT_PRESET, members=wanted)

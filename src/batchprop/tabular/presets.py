@@ -65,7 +65,7 @@ PRESETS: dict[Task, dict[PresetName, Preset]] = {
         "best": Preset(n_members=16),
     },
     "regression": {
-        "fast": _NUMBERS._replace(n_members=1, max_iter=40),
+        "fast": _NUMBERS._replace(n_members=2, max_iter=40),
         "balanced": _NUMBERS,
         "best": _NUMBERS._replace(n_members=16),
     },
