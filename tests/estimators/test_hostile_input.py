@@ -55,7 +55,7 @@ def test_an_integer_beyond_float64_is_named_with_its_place(fitted: bp.MLPClassif
     ):
         with pytest.raises(InputError, match=place):
             call()
-    with pytest.raises(DataError, match="column 'x2' holds .*, beyond the largest float64"):
+    with pytest.raises(DataError, match=r"column 'x2' holds .*, beyond the largest float64"):
         bp.TabularRegressor("fast").fit(values, X[:, 0])
 
 
