@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from batchprop.arrays import Array, matmul_transposed, namespace
 from batchprop.errors import InputError
+from batchprop.format import pluralize
 from batchprop.gradient import BatchGradient, Matrices
 from batchprop.network import Network
 from batchprop.params import Layer
@@ -180,5 +181,5 @@ def _check_shapes(net: Network, B: Array, Y: Array, weights: Array | None) -> No
         )
     if weights is not None and tuple(weights.shape) != (m,):
         raise InputError(
-            f"weights have shape {tuple(weights.shape)}: give one number for each of the {m} examples"
+            f"weights have shape {tuple(weights.shape)}: give {pluralize(m, 'number')}, one for each example"
         )

@@ -110,7 +110,7 @@ def _check_weights(sample_weight: Any, n: int) -> NDArray[np.float64]:
     """Return the weights of the training rows in units of their largest; ones without weights."""
     if sample_weight is None:
         return np.ones(n)
-    remedy = f"give one finite number of at least 0 for each of the {n} training rows"
+    remedy = f"give {pluralize(n, 'finite number')} of at least 0, one for each training row"
     try:
         weights = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError) as error:

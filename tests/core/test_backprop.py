@@ -142,5 +142,5 @@ def test_targets_of_the_wrong_shape_are_refused() -> None:
 def test_weights_of_the_wrong_shape_are_refused() -> None:
     net, B, Y = Network.create([3, 2], random_state=0), np.ones((3, 5)), np.ones((2, 5))
     for weights in (np.ones(4), np.ones((1, 5))):
-        with pytest.raises(InputError, match=r"weights have shape .*one number for each of the 5 examples"):
+        with pytest.raises(InputError, match=r"weights have shape .*5 numbers, one for each example"):
             backprop(net, B, Y, weights)

@@ -138,8 +138,8 @@ def test_unusable_validation_fraction_is_refused(fraction: float) -> None:
             ["sample_weight is zero in every row, so nothing is left: give some", "a positive weight"],
         ),
         (0, ["sample_weight is zero in every row"]),
-        (np.ones(7), ["sample_weight has shape (7,): give one number for each of the 120 rows"]),
-        (np.ones((120, 1)), ["sample_weight has shape (120, 1): give one number for each of the 120 rows"]),
+        (np.ones(7), ["sample_weight has shape (7,): give 120 numbers, one for each row"]),
+        (np.ones((120, 1)), ["sample_weight has shape (120, 1): give 120 numbers, one for each row"]),
         (np.where(np.arange(120) == 9, np.nan, 1), ["sample_weight contains NaN, first in row 9: leave out"]),
         (["a"] * 120, ["sample_weight holds 'a', which is not a number: give numbers"]),
         (

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import batchprop as bp
 from batchprop.errors import TargetScaleWarning
 from tests.estimators.tables import estimator, quiet, refused, table
 
@@ -30,8 +31,8 @@ def test_text_target_of_a_regressor_is_refused() -> None:
     for target in (y, y.astype(object), pd.Series(y)):
         with refused("y holds 'yes', which is not a number", "use MLPClassifier for classes"):
             estimator("single").fit(X, np.where(target == "no", "1.5", target))
-    with refused("Unknown label type: continuous", kind=ValueError):
-        estimator("binary").fit(X, X[:, 0])
+    with refused("Unknown label type: continuous. Maybe", "y holds 0.5, of the type float: predict such"):
+        estimator("binary").fit(X, np.arange(len(X)) / 2)
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
@@ -169,7 +170,7 @@ def test_warm_start_requires_the_same_classes_and_sizes() -> None:
 @pytest.mark.parametrize(
     ("class_weight", "parts"),
     [
-        ({9: 1}, ["class_weight has a weight for 9, not among the classes [10, 11, 12]"]),
+        ({np.int64(9): 1}, ["class_weight has a weight for 9, not among the classes [10, 11, 12]"]),
         ({10: -1}, ["class_weight={10: -1} is not allowed: -1 is not a number of at least 0"]),
         ({10: math.nan}, ["nan is not a number of at least 0"]),
         ({10: "a"}, ["'a' is not a number of at least 0"]),
@@ -199,5 +200,48 @@ def test_labels_of_mixed_types_are_refused() -> None:
     X, y = table("binary")
     labels = y.astype(object)
     labels[3] = 1
-    with refused("y mixes int and str: give labels of one kind"):
-        estimator("binary").fit(X, labels)
+    clf, half = estimator("binary"), len(X) // 2
+    parts = [(X[:half], labels[:half]), (X[half:], labels[half:])]
+    numbered = [(X[:half], np.arange(half)), (X[half:], y[half:])]
+    for fit in (
+        lambda: clf.fit(X, labels),
+        lambda: clf.fit(parts),
+        lambda: clf.fit(numbered),
+        lambda: clf.partial_fit(X, labels, classes=["no", "yes"]),
+        lambda: clf.partial_fit(X, labels, classes=["no", "yes", 1]),
+    ):
+        with refused("y mixes int and str: give labels of one kind"):
+            fit()
+
+
+@pytest.mark.parametrize("labels", [[True, False], [7, 2**63], [-1, 7]], ids=str)
+def test_labels_that_are_python_objects_are_those_of_their_type(labels: list[Any]) -> None:
+    X, _ = table("binary")
+    y = np.resize(np.array(labels, dtype=object), len(X))
+    typed = y.astype(bool if labels[0] is True else "uint64" if max(labels) >= 2**63 else "int64")
+    for clf in (estimator("binary"), bp.TabularClassifier("fast", n_members=1, max_iter=1)):
+        answers = clf.fit(X, pd.Series(y)).predict(X)
+        assert (clf.fit(X, y.tolist()).predict(X) == answers).all()
+        assert answers.dtype == typed.dtype
+        assert (answers == clf.fit(X, typed).predict(X)).all()
+        assert clf.score(X, y) == np.mean(answers == typed)
+
+
+def test_integers_from_2_63_on_beside_small_ones_are_not_merged() -> None:
+    X, _ = table("binary")
+    X, y, classes = X[:60], [1, 2**63, 2**63 + 1] * 20, np.array([1, 2**63, 2**63 + 1], np.uint64)
+    clf, halves = estimator("binary", max_iter=1), [(X[:30], y[:30]), (X[30:], y[30:])]
+    assert (clf.fit(X, y).classes_ == classes).all()
+    assert (clf.fit(halves).classes_ == classes).all()
+    clf = estimator("binary")
+    for _ in range(2):  # the first call learns the classes, the second compares them
+        assert (clf.partial_fit(X, y, classes=classes.tolist()).classes_ == classes).all()
+
+
+def test_integers_beyond_64_bits_are_refused_with_what_to_give() -> None:
+    X, _ = table("binary")
+    y = np.array([10**30 + i % 2 for i in range(len(X))], dtype=object)
+    for clf in (estimator("binary"), bp.TabularClassifier("fast", n_members=1, max_iter=1)):
+        with refused("y holds 1000000000000000000000000000000, of the type int: give text, as y.astype(str)"):
+            clf.fit(X, y)
+        assert set(clf.fit(X, y.astype(str)).classes_) == {str(10**30), str(10**30 + 1)}

@@ -193,6 +193,11 @@ def test_the_part_that_differs_is_named(tmp_path: Path) -> None:
         resume(tmp_path, {"scoring": first, **STOPPING}, {"scoring": then, **STOPPING})
     with refused(r"scoring was \{.*\.\.\., and now is None"):
         model(max_iter=5, **STOPPING).fit(X, Y, checkpoint=tmp_path, resume=True)
+    # What changes the rows' checksum or number, too.
+    with refused("class_weight was balanced, and now is None"):
+        resume(tmp_path / "weights", {"class_weight": "balanced"}, {})
+    with refused(r"validation_fraction was 0\.1, and now is 0\.2"):
+        resume(tmp_path / "rows", STOPPING, {**STOPPING, "validation_fraction": 0.2})
 
 
 def decaying(factor: float) -> Callable[[int], float]:

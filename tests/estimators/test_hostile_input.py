@@ -10,7 +10,7 @@ import pytest
 from scipy import sparse
 
 import batchprop as bp
-from batchprop.errors import BatchpropError, InputError, ParameterError
+from batchprop.errors import BatchpropError, DataError, InputError, ParameterError
 from batchprop.estimators.fit import only_fit
 from batchprop.network import Network
 
@@ -40,6 +40,23 @@ def test_counts_of_any_size_are_taken(name: str, value: int) -> None:
     if name == "max_iter":
         settings["n_iter_no_change"] = 1
     assert network(**settings).fit(X, y).n_iter_ <= 4
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_an_integer_beyond_float64_is_named_with_its_place(fitted: bp.MLPClassifier, digits: int) -> None:
+    values = np.ones((40, 3), dtype=object)
+    values[7, 2] = -(10**digits)
+    reg = bp.MLPRegressor(hidden_layer_sizes=(2,), engine="numpy")
+    for call, place in (
+        (lambda: fitted.predict(values), "X holds .*, first in row 7, column 2, which"),
+        (lambda: network().fit(X, y, X_val=values, y_val=y), "X holds .*, first in row 7, column 2,"),
+        (lambda: reg.fit(X, values[:, 2]), "y holds .*, first in row 7, which is beyond 1.8·10³⁰⁸"),
+        (lambda: fitted.score(X, y, np.abs(values[:, 2])), "sample_weight holds .*, first in row 7,"),
+    ):
+        with pytest.raises(InputError, match=place):
+            call()
+    with pytest.raises(DataError, match=r"column 'x2' holds .*, beyond the largest float64"):
+        bp.TabularRegressor("fast").fit(values, X[:, 0])
 
 
 @pytest.mark.parametrize("sizes", [(10**30,), (10**9, 10**9), (3, 10**400)], ids=["30", "18", "400"])
@@ -115,6 +132,10 @@ def test_wrong_coordinates_and_targets_are_refused_too(fitted: bp.MLPClassifier)
     A.coords[1][0] = 7
     with pytest.raises(InputError, match="wrong indices"):
         fitted.predict(A)
+    ragged = sparse.lil_array(X)
+    ragged.data[3] = [1.0]
+    with pytest.raises(InputError, match=r"indices \(a row has more indices than values, or fewer\): make"):
+        fitted.predict(ragged)
     Y = sparse.csr_matrix(np.eye(2, dtype=int)[y])
     Y.indices[0] = 9
     with pytest.raises(InputError, match="y is a sparse matrix with wrong indices"):

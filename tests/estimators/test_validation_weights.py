@@ -201,7 +201,7 @@ def test_scorers_get_the_class_weights_too() -> None:
     [
         (np.arange(40) - 3.0, ["in X_val and y_val: sample_weight_val[0]=-3 is negative: give 0"]),
         (np.zeros(40), ["sample_weight_val is zero in every row, so nothing is left"]),
-        (np.ones(7), ["sample_weight_val has shape (7,): give one number for each of the 40 rows"]),
+        (np.ones(7), ["sample_weight_val has shape (7,): give 40 numbers, one for each row"]),
         (np.full(40, np.nan), ["sample_weight_val contains NaN, first in row 0: leave out such rows"]),
         (["a"] * 40, ["sample_weight_val holds 'a', which is not a number: give numbers"]),
     ],

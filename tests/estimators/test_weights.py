@@ -329,10 +329,16 @@ def test_a_class_of_weight_0_has_no_influence() -> None:
 @pytest.mark.parametrize(
     ("weights", "parts"),
     [
-        (np.ones(7), ["sample_weight has shape (7,)", "for each of the 120 training rows"]),
+        (
+            np.ones(7),
+            [
+                "sample_weight has shape (7,)",
+                "give 120 finite numbers of at least 0, one for each training row",
+            ],
+        ),
         (np.full(120, -1.0), ["sample_weight[0]=-1 is not allowed"]),
         (np.full(120, np.inf), ["sample_weight[0]=inf is not allowed"]),
-        (["a"] * 120, ["sample_weight is ['a'", "give one finite number of at least 0"]),
+        (["a"] * 120, ["sample_weight is ['a'", "give 120 finite numbers of at least 0"]),
     ],
 )
 def test_influence_refuses_unusable_weights(weights: Any, parts: list[str]) -> None:

@@ -143,7 +143,8 @@ def test_pipelines_of_a_matrix_are_exported():
     X = np.where(np.random.default_rng(0).random((ROWS, 4)) < 0.2, np.nan, matrix())
     network = bp.MLPClassifier((5,), **BRIEF)
     for last in (network, MLPEnsembleClassifier(network), LogisticRegression()):
-        steps = SimpleImputer(strategy="median", add_indicator=True), StandardScaler()
+        # scikit-learn writes "passthrough" and None where a step is switched off.
+        steps = SimpleImputer(strategy="median", add_indicator=True), "passthrough", StandardScaler(), None
         check_classes(make_pipeline(*steps, last).fit(X, targets()["several integers"]), X.astype("float32"))
 
 

@@ -54,7 +54,7 @@ def test_notebook_gets_a_frame_and_markup_in_names_stays_text(monkeypatch: pytes
     ("given", "error", "words"),
     [
         ((X, None), InputError, "X and y belong together"),
-        ((X, [1, 2]), InputError, "one target for each of the 30 rows"),
+        ((X, [1, 2]), InputError, "give 30 targets, one for each row of X"),
         ((X[:, 0], [0, 1] * 15), InputError, r"X has shape \(30,\)"),
         (([["a", "b"]] * 6, [0, 1] * 3), InputError, "encode it, or give the file"),
         ((np.full((6, 1), np.nan), [0, 1] * 3), InputError, "NaN or infinite"),

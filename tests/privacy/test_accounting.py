@@ -173,6 +173,17 @@ def test_pld_is_never_above_rdp() -> None:
         assert compute_epsilon(runs, delta) <= compute_epsilon(runs, delta, "rdp")
 
 
+def test_a_distribution_that_memory_does_not_hold_leaves_the_renyi_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run_out(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(accounting, "_pld_epsilon", run_out)
+    runs = [SamplingRun(1e-6, 0.5, 10**8)]
+    assert compute_epsilon(runs, DELTA) == compute_epsilon(runs, DELTA, "rdp")
+
+
 @pytest.mark.parametrize(
     ("steps", "delta"), [(10**4, 1e-5), (10**4, 1e-10), (10**6, 1e-8), (10**6, 1e-10), (10**7, 1e-10)]
 )

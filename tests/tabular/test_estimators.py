@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+import threading
 from typing import Any, cast
 
 import numpy as np
@@ -23,6 +24,7 @@ from batchprop.errors import (
     ParameterError,
     UnseenValueWarning,
 )
+from batchprop.estimators.fit import only_fit
 from batchprop.tabular.presets import PRESETS
 from tests.estimators.tables import with_checks
 
@@ -307,6 +309,28 @@ def test_quantiles_that_were_not_trained_are_refused():
     table, price, _ = houses(40)
     with pytest.raises(ParameterError, match="quantiles=None: train with levels, as TabularRegressor"):
         bp.TabularRegressor(**BRIEF).fit(table, price).predict_quantiles(table)
+
+
+def test_one_thread_at_a_time_fits_and_rows_are_needed_to_predict():
+    table, _, label = houses(40)
+    clf = bp.TabularClassifier(**BRIEF).fit(table, label)
+    answers, held_out = clf.predict_proba(table), clf.out_of_fold_
+    refused = threading.Event()
+
+    def fit_other():
+        with pytest.raises(BatchpropError, match="this TabularClassifier is being fitted in another thread"):
+            clf.fit(table, label[::-1])
+        refused.set()
+
+    with only_fit(clf):
+        thread = threading.Thread(target=fit_other)
+        thread.start()
+        thread.join()
+    assert refused.is_set()
+    assert clf.out_of_fold_ is held_out
+    assert (clf.predict_proba(table) == answers).all()
+    with pytest.raises(InputError, match=r"^Found array with 0 sample\(s\) \(shape=\(0, \d\)\) while a min"):
+        clf.predict(table[:0])
 
 
 def test_weights_of_unknown_classes_are_refused_and_names_are_compared_in_one_unicode_form():

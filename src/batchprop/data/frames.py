@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from batchprop.errors import DataError
 
 if TYPE_CHECKING:
@@ -46,14 +48,20 @@ def to_eager(data: Any) -> Any:
 
 
 def to_exact(values: Any) -> Any:
-    """Return a column or frame of whole numbers or truth values as an array of that type; others unchanged.
+    """Return whole numbers or truth values of any library as an array of that type; others unchanged.
 
-    Of pandas' own types for them scikit-learn makes float64, in which ids of 17 digits are one.
+    Of pandas' own types for them scikit-learn makes float64, in which ids of 17 digits are one; labels that
+    are Python's objects it refuses.
 
     >>> import pandas as pd
     >>> to_exact(pd.Series([10**17 + 1, 10**17 + 2], dtype="Int64"))
     array([100000000000000001, 100000000000000002])
+    >>> to_exact(np.array([True, False], dtype=object))
+    array([ True, False])
     """
+    dtype = getattr(values, "dtype", None)
+    if isinstance(values, list | tuple) or (isinstance(dtype, np.dtype) and dtype.kind == "O"):
+        return _unbox(values)
     native = read_native(values)
     if native is None:
         return values
@@ -62,3 +70,24 @@ def to_exact(values: Any) -> Any:
     if kinds not in ({True}, {"bool"}) or any(column.is_null().any() for column in columns):
         return values
     return native.to_numpy()
+
+
+def _unbox(values: Any) -> Any:
+    """Return Python's truth values, or integers of 64 bits, as an array of their type; others unchanged.
+
+    Of integers from 2⁶³ on beside smaller ones NumPy makes floats, in which neighbours are one.
+    """
+    try:
+        objects = np.array(values, dtype=object)
+    except ValueError:  # rows of several lengths, as whoever validates them says
+        return values
+    flat = objects.ravel().tolist()
+    kinds = set(map(type, flat))
+    if kinds and kinds <= {bool, np.bool_}:
+        return objects.astype(bool)
+    if not kinds or bool in kinds or not all(issubclass(kind, int | np.integer) for kind in kinds):
+        return values
+    low, high = min(flat), max(flat)
+    if low >= np.iinfo(np.int64).min and high <= np.iinfo(np.int64).max:
+        return objects.astype(np.int64)
+    return objects.astype(np.uint64) if low >= 0 and high <= np.iinfo(np.uint64).max else values

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from batchprop.data.frames import to_exact
 from batchprop.errors import InputError
 from batchprop.format import pluralize
 
@@ -132,7 +133,7 @@ class IterableSource:
             numbered = []
         for i, chunk in numbered:
             X, *others = _validate_chunk(chunk, i)
-            y, *weights = (np.asarray(part) for part in others)
+            y, *weights = (np.asarray(to_exact(part)) for part in others)
             # Named columns keep their names, so that their order can be checked; sparse rows stay sparse.
             X = X if hasattr(X, "shape") else np.asarray(X)
             n = _length(X)

@@ -82,6 +82,11 @@ def class_sample_weight(
     return np.asarray(np.prod(looked_up, axis=0))
 
 
+def to_python(label: Any) -> Any:
+    """Return a label of NumPy's as Python's, by whose repr people know it."""
+    return label.item() if isinstance(label, np.generic) else label
+
+
 def _class_counts(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.intp]:
     return np.bincount(np.searchsorted(labels, y), minlength=len(labels))
 
@@ -94,7 +99,7 @@ def _balanced_weights(counts: NDArray[np.intp]) -> NDArray[np.floating]:
 def _weights_from_dict(class_weight: Any, labels: NDArray[Any]) -> NDArray[np.floating]:
     if not isinstance(class_weight, Mapping):
         raise ParameterError(f"class_weight holds {class_weight!r}, which is not a dict {{class: weight}}")
-    known = labels.tolist()
+    known, class_weight = labels.tolist(), {to_python(label): each for label, each in class_weight.items()}
     for label, weight in class_weight.items():
         if label not in known:
             raise InputError(f"class_weight has a weight for {label!r}, not among the classes {known}")

@@ -63,7 +63,6 @@ def fingerprint(
         "estimator": _describe_class(type(estimator)),
         "network": f"{list(net.sizes)} in {net.layers[0].b.dtype}",
         "engine": engine,
-        **dataset,
         **_describe_start(estimator, call),
         **{
             name: _describe(name, value)
@@ -71,6 +70,8 @@ def fingerprint(
             if name not in {*free, *special}
         },
         **special,
+        # Last: where a parameter, as class_weight, changes what the rows count, its name says more.
+        **dataset,
     }
 
 

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.batches import weight_unit
+from batchprop.data.frames import to_exact
 from batchprop.data.shuffle import hash_uniform
 from batchprop.data.sources import DataSource, RowBlock
 from batchprop.errors import InputError
-from batchprop.estimators.targets import to_dense
+from batchprop.estimators.targets import check_label_kinds, to_dense
 from batchprop.estimators.validation import check_nonzero_weight, check_sample_weight
 from batchprop.processes import current
 
@@ -344,6 +345,7 @@ class LabelCounter:
             self.counts = [Counter() for _ in range(matrix.shape[1])]
             self._is_matrix = y.ndim > 1
         for counts, column in zip(self.counts, matrix.T, strict=True):
+            check_label_kinds(column)
             labels, index = np.unique(column, return_inverse=True)
             counted = index if weights is None else index[weights > 0]
             occurrences = np.bincount(counted, minlength=len(labels))
@@ -360,8 +362,10 @@ class LabelCounter:
 
     def representatives(self) -> NDArray[Any]:
         """Rows of y that together hold every label, in the shape of y."""
+        for counts in self.counts:
+            check_label_kinds(list(counts))
         n = max(map(len, self.counts))
-        columns = [np.resize(np.array(sorted(counts)), n) for counts in self.counts]
+        columns = [np.resize(to_exact(sorted(counts)), n) for counts in self.counts]
         return np.column_stack(columns) if self._is_matrix else columns[0]
 
 

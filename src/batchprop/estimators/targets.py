@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
+from batchprop.data.frames import to_exact
 from batchprop.errors import InputError, short_repr
 from batchprop.heads import Head, log_sigmoid, log_softmax, sigmoid_cross_entropy, softmax, softmax_groups
 
@@ -53,8 +54,7 @@ class TargetEncoding(NamedTuple):
             >>> TargetEncoding.fit(np.array(["no", "yes", "no"]))
             TargetEncoding(kind='binary', labels=array(['no', 'yes'], dtype='<U3'))
         """
-        _check_labels(y)
-        check_classification_targets(y)
+        check_labels(y)
         kind = type_of_target(y, input_name="y")
         if kind == MULTILABEL:
             return cls(kind, np.arange(y.shape[1]))
@@ -111,10 +111,10 @@ class TargetEncoding(NamedTuple):
             return False
         if self.kind == MULTIOUTPUT:
             return len(self.labels) == len(other.labels) and all(
-                np.array_equal(one, np.unique(another))
+                np.array_equal(one, np.unique(to_exact(another)))
                 for one, another in zip(self.labels, other.labels, strict=True)
             )
-        return np.array_equal(self.labels, np.unique(other.labels))
+        return np.array_equal(self.labels, np.unique(to_exact(other.labels)))
 
     def targets(self, y: NDArray[Any]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """Return each target's column of y with its classes; each of several labels is a target of 0 and 1.
@@ -215,6 +215,7 @@ def to_dense(y: Any) -> Any:
 
 
 def _one_hot(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
+    check_label_kinds(y)
     unknown = np.setdiff1d(y, labels)
     if len(unknown):
         raise InputError(
@@ -225,17 +226,49 @@ def _one_hot(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
     return np.equal(np.searchsorted(labels, y)[:, None], np.arange(len(labels)))
 
 
-def _check_labels(y: Any) -> None:
-    if np.ndim(y) != 1 or y.dtype != object:
+def check_labels(y: Any) -> None:
+    """Refuse a target that holds no labels, or labels of several kinds.
+
+    Raises:
+        InputError: as numbers with decimals; the message begins with scikit-learn's.
+        TypeError: labels are bytes (scikit-learn's message).
+
+    Example:
+        >>> check_labels(np.array([0.5, 1.0]))
+        Traceback (most recent call last):
+        batchprop.errors.InputError: Unknown label type: continuous. ... y holds 0.5, ...
+    """
+    if np.ndim(y) == 1:
+        check_label_kinds(y)
+    try:
+        check_classification_targets(y)
+    except ValueError as error:
+        if not str(error).startswith("Unknown label type"):
+            raise
+        values = np.ravel(y).tolist()
+        fractions = [value for value in values if isinstance(value, float) and not value.is_integer()]
+        remedy = "give text, as y.astype(str)"
+        if isinstance(values[0], float):
+            remedy = f"predict such numbers by a regressor, or {remedy}"
+        shown = short_repr((fractions or values)[0], 60)
+        raise InputError(
+            f"{error} y holds {shown}, of the type {type(values[0]).__name__}: {remedy}"
+        ) from error
+
+
+def check_label_kinds(labels: Any) -> None:
+    """Refuse text beside labels of another kind, with which it has no order, in one column or list."""
+    if isinstance(labels, np.ndarray) and labels.dtype != object:
         return
-    kinds = {type(label).__name__ for label in y}
+    kinds = {type(label).__name__ for label in labels}
     if "str" in kinds and len(kinds) > 1:
         raise InputError(f"y mixes {' and '.join(sorted(kinds))}: give labels of one kind, as y.astype(str)")
 
 
 def _unique_labels(values: Any, where: str) -> NDArray[Any]:
     """The sorted distinct labels; there must be at least two."""
-    labels: NDArray[Any] = np.unique(values)
+    check_label_kinds(values)
+    labels: NDArray[Any] = np.unique(to_exact(values))
     if len(labels) < 2:
         raise InputError(
             f"{where} holds one class only ({short_repr(labels.tolist())}): "

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Real
+from operator import ne
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_array
 
 from batchprop.batches import Indices, rescale_weights
 from batchprop.data.frames import read_frame, read_native
-from batchprop.errors import DivergedError, InputError, RowError, TargetScaleWarning, warn
+from batchprop.errors import DivergedError, InputError, RowError, TargetScaleWarning, short_repr, warn
 from batchprop.estimators.kinds import check_kinds
 from batchprop.format import format_number, pluralize
 
@@ -125,7 +127,9 @@ def check_sample_weight(
             sample_weight, ensure_2d=False, dtype=np.float64, input_name=name
         )
     if weights.shape != (n_rows,):
-        raise InputError(f"{name} has shape {weights.shape}: give one number for each of the {n_rows} rows")
+        raise InputError(
+            f"{name} has shape {weights.shape}: give {pluralize(n_rows, 'number')}, one for each row"
+        )
     if weights.min() < 0:
         first = int(np.argmin(weights))
         raise InputError(f"{name}[{first}]={weights[first]:g} is negative: give 0 to leave a row out")
@@ -164,7 +168,7 @@ def check_sparse(X: Any, name: str) -> Any:
             coords = getattr(matrix, "coords", None) or (matrix.row, matrix.col)
             return make((matrix.data, coords), shape=matrix.shape)
         if matrix.format not in {"csr", "csc", "bsr"}:
-            return check_sparse(matrix.tocsr(), name)
+            matrix, make = _to_csr(matrix), csr_array
         # Another matrix over the same arrays: the check trims what is beyond the last row.
         again = make((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
         again.check_format(full_check=True)
@@ -178,6 +182,17 @@ def check_sparse(X: Any, name: str) -> Any:
             f"{name} is a sparse matrix with wrong indices (a row ends before it begins): make it again"
         )
     return again
+
+
+def _to_csr(matrix: Any) -> Any:
+    """Return a sparse matrix of another format in rows; of a list of lists SciPy compares no lengths.
+
+    Raises:
+        ValueError: a row has more indices than values, or fewer.
+    """
+    if matrix.format == "lil" and any(map(ne, map(len, matrix.rows), map(len, matrix.data))):
+        raise ValueError("a row has more indices than values, or fewer")
+    return matrix.tocsr()
 
 
 def describe_unresolved(outputs: NDArray[np.floating]) -> tuple[int, str] | None:
@@ -348,6 +363,7 @@ def train_valid_split(
 
 _NOT_FINITE = re.compile(r"Input (?:(?P<name>\w+) )?contains (?P<what>NaN|infinity)")
 _TEXT = re.compile(r"could not convert string to float: (np\.str_\()?(?P<value>'.*?')\)?$")
+_TOO_LARGE = "int too large to convert to float"
 _COLUMNS = re.compile(r"has \d+ features, but \w+ is expecting \d+ features as input")
 
 
@@ -363,7 +379,7 @@ def clear_errors(**arguments: Any) -> Iterator[None]:
     """
     try:
         yield
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         clearer = _translate_error(str(error), arguments)
         if clearer is None or isinstance(error, InputError):
             raise
@@ -426,6 +442,8 @@ def _translate_error(message: str, arguments: dict[str, Any]) -> str | None:
         encoder = "make_column_transformer((OneHotEncoder(), [...]), remainder='passthrough') in a Pipeline"
         remedy = f"encode text first, as with {encoder}" if name == "X" else "give numbers"
         return f"{name} holds {match['value']}{_in_columns(X)}, which is not a number: {remedy}"
+    if message == _TOO_LARGE:
+        return _describe_too_large(arguments)
     if _COLUMNS.search(message):
         return f"{message.rstrip('.')}: give the columns that it was fitted on, in the same order"
     if "DType" in message and _in_columns(X):
@@ -433,6 +451,21 @@ def _translate_error(message: str, arguments: dict[str, Any]) -> str | None:
             f"{name} holds values that are not numbers{_in_columns(X)}: "
             "turn dates and the like into numbers first"
         )
+    return None
+
+
+def _describe_too_large(arguments: dict[str, Any]) -> str | None:
+    """Return where the first of Python's integers stands that no float64 holds."""
+    for name, values in arguments.items():
+        objects = np.asarray(values, dtype=object)
+        for place, value in np.ndenumerate(objects):
+            if isinstance(value, int) and abs(value) > sys.float_info.max:
+                where = f"row {place[0]}" + "".join(f", column {column}" for column in place[1:])
+                return (
+                    f"{name} holds {short_repr(value)}, first in {where}, which is beyond "
+                    f"{format_number(sys.float_info.max, 3)}, the largest float64: correct or rescale "
+                    "such values"
+                )
     return None
 
 

@@ -10,6 +10,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from batchprop.errors import BatchpropError, InputError, ParameterError, join_truncated, require_extra, warn
 from batchprop.export.onnx_converters import (
@@ -40,6 +41,9 @@ _OFFSETS = {
 
 _MAX_OFFSET = 1e-3 * 2.0**24
 """In spreads: beyond it, float32 rounds by more than a thousandth of the spread."""
+
+_SKIPPED = (None, "passthrough")
+"""What scikit-learn writes in a pipeline in place of a step."""
 
 _CONVERSION_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -133,11 +137,15 @@ def convert_model(model: Any, dtype: str | None = None) -> ModelProto:
 
 
 def _without_empty_steps(model: Any) -> Any:
-    """Return a model without steps that make no feature, for which skl2onnx has no name."""
-    if not any(map(_is_empty, iter_steps(model))):
+    """Return a model without steps that make no feature, or change none, for which skl2onnx has no name."""
+    pipelines = [part for part in iter_parts(model) if isinstance(part, Pipeline)]
+    skips = any(step in _SKIPPED for pipeline in pipelines for _, step in pipeline.steps)
+    if not skips and not any(map(_is_empty, iter_steps(model))):
         return model
     model = deepcopy(model)
     for part in iter_parts(model):
+        if isinstance(part, Pipeline):
+            part.steps = [each for each in part.steps if each[1] not in _SKIPPED]
         if hasattr(part, "transformer_list"):
             part.transformer_list = [each for each in part.transformer_list if not _is_empty(each[1])]
     return model

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.multiclass import type_of_target
 
 from batchprop.errors import InputError, ParameterError
+from batchprop.format import pluralize
 from batchprop.playground.page import Playground, make_page
 from batchprop.playground.table import Table, encode_target, fit_table, standardize
 
@@ -59,7 +60,7 @@ def _make_table(X: Any, y: Any, about: str) -> Table:
     n, k = numbers.shape
     targets = np.asarray(y)
     if targets.shape != (n,):
-        raise InputError(f"y has shape {targets.shape}: give one target for each of the {n:,} rows of X")
+        raise InputError(f"y has shape {targets.shape}: give {pluralize(n, 'target')}, one for each row of X")
     kind = type_of_target(targets, input_name="y")
     if kind not in {"binary", "multiclass", "continuous"}:
         raise InputError(f"y is {kind}: give a class or a number for each row")

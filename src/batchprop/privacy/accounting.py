@@ -105,7 +105,7 @@ def compute_epsilon(runs: Iterable[SamplingRun], delta: float, accountant: Accou
     Returns:
         ε ≥ 0: 0 without steps, or where even δ covers all that they reveal; infinite where a step had
         practically no noise (σ < 1e-6) or shuffled batches. Where the Rényi bound exceeds 1e7, and after
-        more than a billion steps, "pld" returns it too.
+        more than a billion steps, or where memory does not hold the distribution, "pld" returns it too.
 
     Raises:
         ParameterError: a value is out of bounds.
@@ -136,7 +136,10 @@ def _compute_merged_epsilon(runs: tuple[SamplingRun, ...], delta: float, account
     beyond_pld = renyi > MAX_PLD_EPSILON or sum(run.steps for run in runs) > MAX_STEPS
     if accountant == "rdp" or renyi == 0 or beyond_pld:
         return renyi
-    return _pld_epsilon(runs, delta, _discretization_interval(renyi, runs), renyi)
+    try:
+        return _pld_epsilon(runs, delta, _discretization_interval(renyi, runs), renyi)
+    except MemoryError:  # as for 100 million steps at a rate of 1e-6
+        return renyi
 
 
 def calibrate_noise(
@@ -184,7 +187,7 @@ def calibrate_noise(
         )
     if spent >= epsilon:
         raise ParameterError(
-            f"the privacy budget is spent: epsilon={spent:.4g} of {epsilon:g} at delta={delta:g}; allow a "
+            f"the privacy budget is spent: epsilon={spent:.6g} of {epsilon:g} at delta={delta:g}; allow a "
             "larger epsilon, or train on other rows"
         )
 
@@ -199,10 +202,11 @@ def calibrate_noise(
     reachable = start is not None or epsilon_at(MAX_NOISE) <= epsilon
     sigma = _bisect_noise(epsilon_at, epsilon, start or 1.0, close=REL_TOL) if reachable else None
     if sigma is None:
+        tighter = ", or use accountant='pld', the tighter one" if accountant == "rdp" else ""
         raise ParameterError(
             f"epsilon={epsilon:g} at delta={delta:g} cannot be reached by any noise multiplier up to "
-            f"{MAX_NOISE:g} (spent before: {format_number(spent)}): allow a larger epsilon, take fewer "
-            "steps, or use accountant='pld', the tighter one"
+            f"{MAX_NOISE:g} (spent before: {format_number(spent)}): allow a larger epsilon or take fewer "
+            f"steps{tighter}"
         )
     return sigma
 

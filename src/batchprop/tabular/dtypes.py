@@ -13,7 +13,7 @@ import pyarrow as pa
 from pandas.api import types
 
 from batchprop.data.arrow import simplify, simplify_exactly, to_pandas
-from batchprop.errors import DataError
+from batchprop.errors import DataError, short_repr
 
 SECONDS = "seconds"
 """The spelling of a column of numbers that were durations or times of day in the training."""
@@ -113,7 +113,15 @@ def _long_numbers(column: pd.Series, *, exact: bool) -> pa.Array:
     """Return numbers of more digits than Arrow holds as floats, or exactly: as text, if not of 64 bits."""
     numbers = [None if pd.isna(number) else number for number in column]
     if not exact:
-        return pa.array([None if number is None else float(number) for number in numbers], pa.float64())
+        try:
+            floats = [None if number is None else float(number) for number in numbers]
+        except OverflowError:
+            largest = max((number for number in numbers if isinstance(number, int)), key=abs)
+            raise DataError(
+                f"column {column.name!r} holds {short_repr(largest)}, beyond the largest float64: correct "
+                "it, or leave it empty if it is unknown"
+            ) from None
+        return pa.array(floats, pa.float64())
     whole = [number for number in numbers if number is not None]
     if all(isinstance(number, int) and 0 <= number < 1 << 64 for number in whole):
         return pa.array(numbers, pa.uint64())

@@ -22,7 +22,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone, 
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, root_mean_squared_error
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted, validate_data
 
 from batchprop.data.frames import read_frame, to_exact
@@ -30,7 +29,9 @@ from batchprop.data.names import normalize_columns
 from batchprop.errors import InputError, ParameterError, check_positive_int
 from batchprop.estimators import MLPClassifier, MLPRegressor
 from batchprop.estimators.checkpoints import Checkpoints
+from batchprop.estimators.class_weights import to_python
 from batchprop.estimators.ensemble import Fold, make_ensemble, member_folds
+from batchprop.estimators.fit import only_fit
 from batchprop.estimators.kinds import check_kinds, check_unmasked
 from batchprop.estimators.parameters import (
     LEVELS,
@@ -42,6 +43,7 @@ from batchprop.estimators.parameters import (
     str_options,
 )
 from batchprop.estimators.recording import check_record_examples, label_records, number_records, to_frame
+from batchprop.estimators.targets import check_labels
 from batchprop.estimators.validation import (
     blank_weightless,
     check_numeric_target,
@@ -251,6 +253,11 @@ class _TabularEstimator(BaseEstimator):
             # Names are compared in one Unicode form.
             frame = normalize_columns(as_pandas(X))
             validate_data(self, frame, reset=reset, skip_check_array=True)
+            if not len(frame):
+                raise InputError(
+                    f"Found array with 0 sample(s) (shape={frame.shape}) while a minimum of 1 is required by "
+                    f"{type(self).__name__}: X has no rows, give at least one"
+                )
             return frame
         check_unmasked(X, "X")
         X = check_array(X, dtype=None, ensure_all_finite=False)
@@ -422,21 +429,25 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
             CheckpointError: a checkpoint cannot be written or read, or is of another fit.
         """
         check_record_examples(record_examples)
-        check_kinds(y, "y")
-        y = column_or_1d(to_exact(y), warn=True)
-        with clear_errors(y=y), np.errstate(invalid="ignore"):  # it casts NaN before it refuses it
-            check_classification_targets(y)
-        weights = check_sample_weight(sample_weight, len(y))
-        self.classes_ = np.unique(y if weights is None else y[weights > 0])
-        if len(self.classes_) == 1:
-            raise InputError(
-                f"y holds one class only ({self.classes_.tolist()[0]!r}): give rows of at least two classes"
+        with only_fit(self):
+            check_kinds(y, "y")
+            y = column_or_1d(to_exact(y), warn=True)
+            with clear_errors(y=y), np.errstate(invalid="ignore"):  # it casts NaN before it refuses it
+                check_labels(y)
+            weights = check_sample_weight(sample_weight, len(y))
+            self.classes_ = np.unique(y if weights is None else y[weights > 0])
+            if len(self.classes_) == 1:
+                raise InputError(
+                    f"y holds one class only ({self.classes_.tolist()[0]!r}): give rows of at least two "
+                    "classes"
+                )
+            codes = self._encode_targets(y)
+            self.out_of_fold_ = self._fit(
+                X, codes, weights, MLPClassifier, checkpoint=checkpoint, resume=resume
             )
-        codes = self._encode_targets(y)
-        self.out_of_fold_ = self._fit(X, codes, weights, MLPClassifier, checkpoint=checkpoint, resume=resume)
-        self.network_.relabel(self.classes_)
-        if record_examples:
-            self._records = label_records(y, self.classes_, self.out_of_fold_)
+            self.network_.relabel(self.classes_)
+            if record_examples:
+                self._records = label_records(y, self.classes_, self.out_of_fold_)
         return self
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -454,7 +465,7 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
 
     def _encode_targets(self, y: Any, _: Any = None) -> NDArray[Any]:
         # Rows of weight 0 may have other labels; they are left out before any network sees them.
-        codes: NDArray[Any] = np.searchsorted(self.classes_, column_or_1d(y))
+        codes: NDArray[Any] = np.searchsorted(self.classes_, column_or_1d(to_exact(y)))
         return codes.clip(max=len(self.classes_) - 1)
 
     def _loss_of(self, member: Any, X: Any, codes: NDArray[Any], weights: Any) -> float:
@@ -490,7 +501,7 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
         weight = self.class_weight
         if isinstance(weight, Mapping):
             classes = self.classes_.tolist()
-            unknown = [label for label in weight if label not in classes]
+            unknown = [to_python(label) for label in weight if label not in classes]
             if unknown:
                 raise ParameterError(
                     f"class_weight holds {unknown[0]!r}, which is no class of y: give weights of {classes}"
@@ -600,26 +611,29 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
             CheckpointError: a checkpoint cannot be written or read, or is of another fit.
         """
         check_record_examples(record_examples)
-        if y is None:
-            raise InputError("requires y to be passed, but the target y is None: give a number for each row")
-        self._check_quantiles()
-        weights = check_sample_weight(sample_weight, _num_samples(y))
-        y = _check_numbers(blank_weightless(y, weights))
-        counted = y if weights is None else y[weights > 0]
-        if len(counted) > 1 and not np.ptp(counted):
-            raise InputError(
-                f"y holds one number only, {format_number(counted[0], 6)}: give rows of others, or predict "
-                "that number"
-            )
-        self.target_scaler_ = TargetScaler().fit(counted[:, None])
-        scaled = self.target_scaler_.transform(y)
-        held_out = self._fit(X, scaled, weights, MLPRegressor, checkpoint=checkpoint, resume=resume)
-        self.out_of_fold_ = self.target_scaler_.inverse_transform(held_out)
-        if record_examples:
-            losses = self.network_.losses(scaled, held_out)
-            self._records = number_records(y, self.out_of_fold_, losses)
-        errors = (y - self.out_of_fold_.T).T
-        self.held_out_errors_ = errors[~np.isnan(errors).reshape(len(y), -1).any(axis=1)]
+        with only_fit(self):
+            if y is None:
+                raise InputError(
+                    "requires y to be passed, but the target y is None: give a number for each row"
+                )
+            self._check_quantiles()
+            weights = check_sample_weight(sample_weight, _num_samples(y))
+            y = _check_numbers(blank_weightless(y, weights))
+            counted = y if weights is None else y[weights > 0]
+            if len(counted) > 1 and not np.ptp(counted):
+                raise InputError(
+                    f"y holds one number only, {format_number(counted[0], 6)}: give rows of others, or "
+                    "predict that number"
+                )
+            self.target_scaler_ = TargetScaler().fit(counted[:, None])
+            scaled = self.target_scaler_.transform(y)
+            held_out = self._fit(X, scaled, weights, MLPRegressor, checkpoint=checkpoint, resume=resume)
+            self.out_of_fold_ = self.target_scaler_.inverse_transform(held_out)
+            if record_examples:
+                losses = self.network_.losses(scaled, held_out)
+                self._records = number_records(y, self.out_of_fold_, losses)
+            errors = (y - self.out_of_fold_.T).T
+            self.held_out_errors_ = errors[~np.isnan(errors).reshape(len(y), -1).any(axis=1)]
         return self
 
     def _check_quantiles(self) -> None:
