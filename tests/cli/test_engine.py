@@ -27,16 +27,15 @@ def facts(folder):
 
 
 @pytest.mark.parametrize(
-    ("words", "engine", "device", "told"),
+    ("target", "words", "engine", "device", "told"),
     [
-        ((), "numpy", None, " with NumPy."),
-        (("--engine", "numpy"), "numpy", None, " with NumPy."),
-        (("--device", "cpu"), "numpy", None, " with NumPy."),
-        (("--engine", "jax"), "jax", "cpu", " with JAX on cpu."),
-        (("--engine", "jax", "--precision", "float32"), "jax", "cpu", " with JAX on cpu."),
+        ("species", (), "numpy", None, " with NumPy."),
+        ("petal_width", ("--engine", "numpy"), "numpy", None, " with NumPy."),
+        ("species", ("--device", "cpu"), "numpy", None, " with NumPy."),
+        ("petal_width", ("--engine", "jax"), "jax", "cpu", " with JAX on cpu."),
+        ("species", ("--engine", "jax", "--precision", "float32"), "jax", "cpu", " with JAX on cpu."),
     ],
 )
-@pytest.mark.parametrize("target", ["species", "petal_width"])
 def test_engine_and_device_are_reported_and_stored(folder, words, engine, device, told, target):
     data = flowers(folder / "flowers.csv")
     task = "classification" if target == "species" else "regression"

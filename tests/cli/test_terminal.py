@@ -7,7 +7,6 @@ import pty
 import re
 import signal
 
-import pytest
 from rich.console import Console
 
 from batchprop.cli.progress import _Bar, progress

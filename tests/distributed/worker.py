@@ -179,7 +179,9 @@ def main(folder: Path, *checks: str) -> None:
     warnings.simplefilter("ignore")  # more epochs would be better
     index, count = (int(os.environ[name]) for name in (clusters.PROCESS_ID, clusters.N_PROCESSES))
     results = dict[str, Any]()
-    results["version"] = [join_as_another_version(index, int(name[8:])) for name in checks if "version-" in name]
+    results["version"] = [
+        join_as_another_version(index, int(name[8:])) for name in checks if "version-" in name
+    ]
     bp.distributed.initialize()
     rows = Rows(index, count)
     for check in checks:

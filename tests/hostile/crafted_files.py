@@ -3,7 +3,6 @@
 import io
 import json
 import struct
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from batchprop.errors import BatchpropError
-from tests.cli.commands import environment
 
 ROOM = 1 << 30
 """Bytes a bounded process may take beside what its imports took."""
