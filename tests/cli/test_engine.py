@@ -99,7 +99,8 @@ def test_a_model_trained_on_a_gpu_predicts_where_there_is_none(without_jax, fold
 def test_stored_network_has_engine_auto_and_records_the_engine_used(folder):
     data = flowers(folder / "flowers.csv")
     for target, task in (("species", "classification"), ("petal_width", "regression")):
-        run("train", data, "--target", target, "--task", task, "--out", task, *QUICK, "--engine", "jax")
+        words = ("--task", task, "--out", task, *QUICK, "--engine", "jax", "--precision", "float32")
+        run("train", data, "--target", target, *words)
     classifier, scaled = (load_pipeline(folder / task)[-1] for task in ("classification", "regression"))
     for network in (classifier, scaled.regressor, scaled.regressor_):
         assert (network.engine, network.device, network.precision) == ("auto", None, None)

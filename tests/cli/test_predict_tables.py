@@ -122,10 +122,10 @@ def test_regression_is_predicted_in_blocks(models, read_in_blocks, monkeypatch):
 
 def test_digit_strings_of_a_text_column_stay_text(folder, request):
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"code": rng.choice(["01", "1"], 300), "x": rng.normal(size=300)})
-    write(frame.assign(y=np.where(frame.code == "01", "a", "b")), folder / "t.parquet")
+    frame = pd.DataFrame({"code": rng.choice(["1.50", "1.5"], 300), "x": rng.normal(size=300)})
+    write(frame.assign(y=np.where(frame.code == "1.50", "a", "b")), folder / "t.parquet")
     run("train", "t.parquet", "--target", "y", "--out", "m", *QUICK, "--epochs", "30")
-    for i, code in enumerate(["01", "1"]):
+    for i, code in enumerate(["1.50", "1.5"]):
         (folder / f"one-{i}.csv").write_text(f" code ,x\n{code},0\n")
     assert predict_and_read("m", "one-0.csv", "one-1.csv")["y"].tolist() == ["a", "b"]
     request.getfixturevalue("read_in_blocks")

@@ -129,7 +129,7 @@ def test_errors_of_every_command(command, table, folder):
 
 
 def test_play(table, folder):
-    target = next(name for name in pd.read_parquet(table) if name.startswith("a") and "\x1b" in name)
+    target = next(name for name in map(str, pd.read_parquet(table)) if name[0] == "a" and "\x1b" in name)
     assert "Playground" in run_seen("play", table, "--target", target, "--no-open").stdout
 
 

@@ -15,8 +15,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, NoReturn
+from unittest.mock import patch
 
 from batchprop.distributed import launcher
+from batchprop.files import ENDING_SIGNALS
 
 
 class Fork:
@@ -64,7 +66,7 @@ def _run(
     try:
         os.setsid()
         # A new process has none of the launcher's handlers.
-        for number in launcher.ENDING_SIGNALS:
+        for number in ENDING_SIGNALS:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         os.environ.clear()
         os.environ.update(env)
@@ -85,4 +87,5 @@ def _run(
 
 def fork_in_launcher(program: Callable[[Sequence[str]], None]) -> None:
     """Let the launcher fork processes that run a program, for the rest of this process."""
-    launcher.subprocess = SimpleNamespace(Popen=partial(Fork, program), DEVNULL=subprocess.DEVNULL)  # type: ignore[assignment]
+    forking = SimpleNamespace(Popen=partial(Fork, program), DEVNULL=subprocess.DEVNULL)
+    patch.object(launcher, "subprocess", forking).start()
