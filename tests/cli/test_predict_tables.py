@@ -122,7 +122,7 @@ def test_regression_is_predicted_in_blocks(models, read_in_blocks, monkeypatch):
 
 def test_digit_strings_of_a_text_column_stay_text(folder, request):
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"code": rng.choice(["1.50", "1.5"], 300), "x": rng.normal(size=300)})
+    frame = pd.DataFrame({"code": rng.choice(["1.50", "1.5", "x"], 300), "x": rng.normal(size=300)})
     write(frame.assign(y=np.where(frame.code == "1.50", "a", "b")), folder / "t.parquet")
     run("train", "t.parquet", "--target", "y", "--out", "m", *QUICK, "--epochs", "30")
     for i, code in enumerate(["1.50", "1.5"]):
