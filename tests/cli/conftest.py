@@ -12,13 +12,10 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def quick_to_draw(request):
+def quick_to_draw(request, monkeypatch):
     """Skip figures, which take 80% of a small training, in tests without the marker."""
-    # A patch of its own: what a test undoes of its own patches stays skipped.
-    with pytest.MonkeyPatch.context() as patch:
-        if request.node.get_closest_marker("pictures") is None:
-            skip_figures(patch)
-        yield
+    if request.node.get_closest_marker("pictures") is None:
+        skip_figures(monkeypatch)
 
 
 @pytest.fixture(scope="session")
