@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
+    from tests.cli.forks import Origin
+
 # Must run before matplotlib is imported; commands started by tests inherit it.
 os.environ["MPLBACKEND"] = "Agg"
 
@@ -137,3 +139,13 @@ def jnp64() -> Iterator[ModuleType]:
 def browser() -> Iterator[Browser]:
     """Chromium, started once for all tests of a process."""
     yield from chromium()
+
+
+@pytest.fixture(scope="session")
+def origin() -> Iterator[Origin]:
+    """A process with everything imported, that others fork from; only tests of imports need a fresh one."""
+    from tests.cli.forks import Origin
+
+    origin = Origin()
+    yield origin
+    origin.close()

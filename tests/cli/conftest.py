@@ -3,7 +3,6 @@
 import pytest
 
 from tests.cli.commands import QUICK, flowers, houses, run, skip_figures
-from tests.cli.forks import Origin
 
 
 @pytest.fixture(autouse=True)
@@ -20,19 +19,13 @@ def quick_to_draw(request, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def origin():
-    """A process with everything imported; only tests of imports need a fresh one."""
-    origin = Origin()
-    yield origin
-    origin.close()
-
-
-@pytest.fixture(scope="session")
 def models(tmp_path_factory):
     """A folder with flowers.csv, houses.parquet and a model for each."""
     folder = tmp_path_factory.mktemp("models")
     data = {"flowers": (flowers(folder / "flowers.csv"), "species")}
     data["houses"] = (houses(folder / "houses.parquet"), "price")
-    for name, (path, target) in data.items():
-        run("train", path, "--target", target, "--out", folder / f"{name}-model", *QUICK)
+    with pytest.MonkeyPatch.context() as patch:
+        skip_figures(patch)
+        for name, (path, target) in data.items():
+            run("train", path, "--target", target, "--out", folder / f"{name}-model", *QUICK)
     return folder

@@ -66,12 +66,10 @@ def test_resumed_training_gives_the_same_model(folder, extra, target):
         "--batch-size",
         "256",
         *QUICK,
-        "--epochs",
-        "6",
         *extra,
     ]
     run(*words, "--out", "whole")
-    for writes in (3, 10):
+    for writes in (3, 5):
         with dying_after(writes), pytest.raises(DiedError):
             run(*words, "--out", "m", "--resume")
         assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == [KEPT, "whole"]

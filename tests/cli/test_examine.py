@@ -12,6 +12,7 @@ from batchprop.tabular.history import EpochSummary
 from tests.cli.commands import flowers, houses, names, run, write
 
 FLIPPED = (3, 60, 61, 120)
+QUICK = ("--epochs", 60, "--learning-rate", 0.005)
 FIGURES = [
     "mislabel_score", "mislabel_rank", "loss", "el2n", "grand", "self_influence", "aum", "forgetting",
     "correctness", "confidence", "variability", "aleatoric",
@@ -30,7 +31,7 @@ def mislabelled(path, rows=FLIPPED):
 
 def test_flipped_labels_rank_first_with_their_line_numbers(folder):
     data = mislabelled(folder / "flowers.csv")
-    result = run("examine", data, "--target", "species", "--top", 6)
+    result = run("examine", data, "--target", "species", "--top", 6, *QUICK)
     actual = pd.read_csv(folder / "flowers-examined.csv")
     assert list(actual) == ["line", "given_label", "predicted_label", "why", *FIGURES]
     assert actual["mislabel_rank"].tolist() == list(range(1, 151))
@@ -123,7 +124,7 @@ def test_class_with_one_row_is_examined(folder):
     frame = pd.read_csv(flowers(folder / "flowers.csv"))
     frame.loc[7, "species"] = "setosaa"
     write(frame, folder / "typo.csv")
-    run("examine", "typo.csv", "--target", "species")
+    run("examine", "typo.csv", "--target", "species", *QUICK)
     result = pd.read_csv("typo-examined.csv")
     typo = result[result["line"] == 9].iloc[0]
     assert (typo["given_label"], typo["predicted_label"]) == ("setosaa", "setosa")

@@ -18,7 +18,7 @@ from tests.cli.commands import run, skip_figures
 pytestmark = pytest.mark.filterwarnings("ignore:.*are read at a time:UserWarning")
 
 ROWS = 2000
-STREAM = ("--memory", "1MiB", "--hidden", "16", "--epochs", "5", "--learning-rate", "0.02")
+STREAM = ("--memory", "1MiB", "--hidden", "16", "--epochs", "3", "--learning-rate", "0.02")
 
 
 @pytest.fixture(autouse=True)
@@ -51,42 +51,56 @@ def large(folder):
     return folder
 
 
+@pytest.fixture(scope="module")
+def in_parts(tmp_path_factory):
+    """The output and the folder of a training on the table of two classes, read in parts."""
+    folder = tmp_path_factory.mktemp("parts")
+    table().drop(columns="price").to_parquet(folder / "large.parquet", row_group_size=500)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "WORKING_FACTOR", 40)
+        skip_figures(patch)
+        words = ("train", folder / "large.parquet", "--target", "kind", "--out", folder / "m", *STREAM)
+        return run(*words).stdout, folder / "m"
+
+
 @pytest.mark.parametrize("target", ["kind", pytest.param("price", marks=pytest.mark.pictures)])
-def test_streamed_training_scores_as_well_as_in_memory(large, target, monkeypatch):
+def test_streamed_training_scores_as_well_as_in_memory(large, target, monkeypatch, in_parts):
     other = {"kind": "price", "price": "kind"}[target]
     frame = pd.read_parquet("large.parquet").drop(columns=other)
     frame.to_parquet("large.parquet", row_group_size=500)
-    said = run("train", "large.parquet", "--target", target, "--out", "parts", *STREAM).stdout
+    if target == "kind":
+        said, model_folder = in_parts
+    else:
+        said = run("train", "large.parquet", "--target", target, "--out", "parts", *STREAM).stdout
+        model_folder = large / "parts"
     assert "to test; read in 4 parts in every epoch" in " ".join(said.split())
     skip_figures(monkeypatch)
     run("train", "large.parquet", "--target", target, "--out", "whole", *STREAM[2:])
     score = {"kind": "accuracy", "price": "R²"}[target]
-    parts, whole = read_settings(large / "parts"), read_settings(large / "whole")
+    parts, whole = read_settings(model_folder), read_settings(large / "whole")
     assert parts["test"][score] > whole["test"][score] - 0.02
     assert parts["baseline"][score] < 0.7
     assert set(parts["data"]["rows"]) == {"train", "validation", "test"}
     assert 0 < sum(parts["data"]["rows"].values()) <= ROWS
     pictures = ("report.html", "learning-curve.png") if target == "price" else ()
     for name in ("model.skops", "history.csv", *pictures):
-        assert (large / "parts" / name).stat().st_size > 0
-    model = load_pipeline("parts")
+        assert (model_folder / name).stat().st_size > 0
+    model = load_pipeline(model_folder)
     answers = model.predict(frame.drop(columns=target))
     assert len(answers) == ROWS
     if target == "price":
         assert np.corrcoef(answers, frame.price)[0, 1] > 0.95
 
 
-def test_split_is_the_same_for_one_file_and_many(large):
+def test_split_is_the_same_for_one_file_and_many(large, in_parts):
     frame = pd.read_parquet("large.parquet").drop(columns="price")
     (large / "files").mkdir()
     for i in range(2):
         with gzip.open(large / "files" / f"part-{i}.csv.gz", "wt") as file:
             frame.iloc[1000 * i : 1000 * (i + 1)].to_csv(file, index=False)
-    frame.to_parquet("large.parquet", row_group_size=500)
-    run("train", "large.parquet", "--target", "kind", "--out", "one", *STREAM, "--epochs", "3")
-    said = run("train", "files", "--target", "kind", "--out", "many", *STREAM, "--epochs", "3").stdout
+    said = run("train", "files", "--target", "kind", "--out", "many", *STREAM).stdout
     assert "parts in every epoch" in " ".join(said.split())
-    one, many = read_settings(large / "one"), read_settings(large / "many")
+    one, many = read_settings(in_parts[1]), read_settings(large / "many")
     assert many["data"]["name"] == "2 files from part-0.csv.gz to part-1.csv.gz"
     assert many["test"]["accuracy"] > one["test"]["accuracy"] - 0.03
     assert [column["kind"] for column in many["data"]["columns"]] == [
@@ -148,14 +162,11 @@ def test_class_too_rare_to_train_on_is_refused(large):
     assert "class 'rare' has no row among those to train on" in said
 
 
-def test_table_sorted_by_class_scores_as_well(folder):
-    frame = table().drop(columns="price")
-    frame.to_csv(folder / "mixed.csv", index=False)
-    frame.sort_values("kind").to_csv(folder / "sorted.csv", index=False)
-    for name in ("mixed", "sorted"):
-        said = run("train", f"{name}.csv", "--target", "kind", "--out", name, *STREAM, "--epochs", "3").stdout
-        assert "parts in every epoch" in " ".join(said.split())
-    mixed, in_order = (read_settings(folder / name)["test"]["log loss"] for name in ("mixed", "sorted"))
+def test_table_sorted_by_class_scores_as_well(folder, in_parts):
+    table().drop(columns="price").sort_values("kind").to_csv(folder / "sorted.csv", index=False)
+    said = run("train", "sorted.csv", "--target", "kind", "--out", "sorted", *STREAM).stdout
+    assert "parts in every epoch" in " ".join(said.split())
+    mixed, in_order = (read_settings(one)["test"]["log loss"] for one in (in_parts[1], folder / "sorted"))
     # Unshuffled it would be 0.09 above, shuffled it is 0.03 below.
     assert in_order < mixed + 0.03
 

@@ -120,15 +120,16 @@ def test_regression_is_predicted_in_blocks(models, read_in_blocks, monkeypatch):
     np.testing.assert_allclose(result, predict_and_read(*words), rtol=1e-5)
 
 
-def test_digit_strings_of_a_text_column_stay_text(folder, either_way):
+def test_digit_strings_of_a_text_column_stay_text(folder, request):
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"code": rng.choice(["01", "1"], 300), "x": rng.normal(size=300)})
-    write(frame.assign(y=np.where(frame.code == "01", "a", "b")), folder / "t.parquet")
+    frame = pd.DataFrame({"code": rng.choice(["1.50", "1.5", "x"], 300), "x": rng.normal(size=300)})
+    write(frame.assign(y=np.where(frame.code == "1.50", "a", "b")), folder / "t.parquet")
     run("train", "t.parquet", "--target", "y", "--out", "m", *QUICK, "--epochs", "30")
-    for i, code in enumerate(["01", "1"]):
+    for i, code in enumerate(["1.50", "1.5"]):
         (folder / f"one-{i}.csv").write_text(f" code ,x\n{code},0\n")
     assert predict_and_read("m", "one-0.csv", "one-1.csv")["y"].tolist() == ["a", "b"]
-    assert either_way
+    request.getfixturevalue("read_in_blocks")
+    assert predict_and_read("m", "one-0.csv", "one-1.csv")["y"].tolist() == ["a", "b"]
 
 
 def test_unparsable_row_is_reported_and_nothing_is_written(folder, kinds, either_way):
@@ -272,13 +273,7 @@ def test_long_pass_shows_its_progress(monkeypatch, patience, shown):
 
 
 @pytest.mark.parametrize(
-    "data",
-    [
-        ["t.csv"],
-        ["parts/part-1.csv", "parts/part-2.csv"],
-        ["parts"],
-        pytest.param(["parts/*.csv"], marks=pytest.mark.pictures),
-    ],
+    "data", [["t.csv"], ["parts/part-1.csv", "parts/part-2.csv"], ["parts"], ["parts/*.csv"]]
 )
 def test_predict_command_printed_by_train_works(folder, data):
     frame = table(90).drop(columns="price")
@@ -289,11 +284,9 @@ def test_predict_command_printed_by_train_works(folder, data):
     words = shlex.split(line.removeprefix("Predict with: "))
     assert words == ["batchprop", "predict", "a model", *data]
     assert len(predict_and_read(*words[2:])) == len(frame)
-    page = (folder / "a model" / "report.html").read_text(encoding="utf-8")
-    assert page.count("batchprop predict") == (data == ["parts/*.csv"])
 
 
-def test_fields_separated_by_another_character(folder, either_way):
+def test_fields_separated_by_another_character(folder, request):
     frame = table(90).drop(columns="price")
     frame.to_csv(folder / "t.csv", index=False, sep="^")
     write(frame, folder / "commas.csv")
@@ -304,6 +297,8 @@ def test_fields_separated_by_another_character(folder, either_way):
     answers = predict_and_read(*words[2:])["kind"].tolist()
     assert answers == predict_and_read("m", "commas.csv")["kind"].tolist()
     assert len(answers) == len(frame)
+    request.getfixturevalue("read_in_blocks")
+    assert answers == predict_and_read(*words[2:])["kind"].tolist()
 
 
 def test_separator_without_a_text_file_is_refused(folder, kinds):

@@ -17,6 +17,21 @@ PLAIN: dict[str, Any] = {"members": 1, "bins": 0, "dropout": 0, "schedule": "con
 WORDS = [str(word) for name, value in PLAIN.items() for word in (f"--{name.replace('_', '-')}", value)]
 PARTS = (*WORDS, *QUICK)
 
+FORKED = f"""
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+import jax
+from batchprop.cli import main
+from tests.distributed.forks import fork_in_launcher
+
+def run(command):
+    assert command[:3] == [sys.executable, "-m", "batchprop"]
+    sys.argv[1:] = command[3:]
+    main()
+
+fork_in_launcher(run)
+main()
+"""
+
 
 @pytest.fixture
 def quick_start(monkeypatch):
@@ -42,7 +57,8 @@ def test_two_processes_train_the_model_of_one(tmp_path, quick_start, capfd):
 def test_sigterm_saves_the_model_of_all(tmp_path, origin):
     table, out = flowers(tmp_path / "flowers.csv"), tmp_path / "model"
     words = ("train", table, "--target", "species", "--processes", "2", "--out", out, "--device", "cpu")
-    started = origin.start((*words, *PARTS, "--epochs", "100000", "--patience", "100000"), tmp_path)
+    endless = ("--epochs", "100000", "--patience", "100000")
+    started = origin.start((*words, *PARTS, *endless), tmp_path, start=FORKED)
     try:
         printed = []
         for line in started.stdout:

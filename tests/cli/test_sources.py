@@ -82,14 +82,13 @@ def test_the_hint_to_resume_asks_for_the_same_rows_and_hides_the_password(folder
             super().on_epoch(history)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_command, "ConsoleObserver", Interrupted)
     content = (folder / "flowers.csv").read_bytes()
     words = ["train", "-", "--target", "species", "--checkpoint-every", "1", *QUICK]
-    said = CliRunner().invoke(app, words, input=content).stdout
+    with monkeypatch.context() as patch:
+        patch.setattr(train_command, "ConsoleObserver", Interrupted)
+        said = CliRunner().invoke(app, words, input=content).stdout
     resume = next(line for line in said.splitlines() if line.startswith("Resume with"))
     assert resume.endswith("--out table-model, with the same rows on standard input")
-    monkeypatch.undo()
-    monkeypatch.chdir(folder)
     again = printed(resume.removeprefix("Resume with: ").partition(", with")[0])
     assert "Resuming after " in pipe(content, *again).stdout
 

@@ -1,4 +1,4 @@
-"""A fit that is killed in the middle of an epoch, and resumed by the launcher: see test_launcher."""
+"""A fit that is killed in the middle of an epoch, and resumed by the launcher: see test_launcher.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import signal
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from unittest.mock import patch
 import batchprop as bp
 from batchprop.engines.jax import JaxEngine
 from batchprop.estimators import fit as fit_module
+from tests.distributed.worker import Rows
 
 LOST, CHUNK = 0, 13
 """The process that is lost before the first restart, which the others need most, and at which chunk."""
@@ -48,19 +48,13 @@ def die_at(chunk: int) -> None:
 
 def main(folder: Path) -> None:
     """Train on this process's rows, once more without a loss, and write the digests."""
-    from tests.distributed.worker import Rows
-
     warnings.simplefilter("ignore")
     bp.distributed.initialize()
     index, restarts = bp.distributed.process_index(), int(os.environ["BATCHPROP_RESTARTS"])
     if restarts == 0 and index == LOST:
         die_at(CHUNK)
     rows = Rows(index, bp.distributed.n_processes())
-    saver = bp.Checkpoints(folder / "checkpoints", every="0s")
+    saver = bp.Checkpoints(folder / "survivor-checkpoints", every="0s")
     clf = make().fit(rows.X, rows.y, checkpoint=saver, resume=restarts > 0)
     undisturbed = make().fit(rows.X, rows.y)
-    (folder / f"{index}.txt").write_text(f"{restarts} {digest(clf)} {digest(undisturbed)}")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    (folder / f"survivor-2-{index}.txt").write_text(f"{restarts} {digest(clf)} {digest(undisturbed)}")

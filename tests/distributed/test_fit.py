@@ -87,11 +87,11 @@ def test_another_version_is_refused(two: list[dict[str, Any]]) -> None:
 
 
 def test_resume_on_another_number_of_processes(
-    folder: Path, three: list[dict[str, Any]], two: list[dict[str, Any]]
+    ended: Path, three: list[dict[str, Any]], two: list[dict[str, Any]]
 ) -> None:
     # Three processes begin, two go on, and one ends.
     assert [results["saved"]["epochs"][0] for results in (*three, *two)] == [2] * 3 + [4] * 2
-    last = worker.saved(worker.Rows(0, 1), folder / "checkpoints", 6, engine="jax")
+    last = worker.saved(worker.Rows(0, 1), ended / "checkpoints", 6, engine="jax")
     clf = worker.classifier(max_iter=6, tol=0, engine="numpy")
     rows = worker.Rows(0, 1)
     assert_same(json.loads(json.dumps(last)), json.loads(json.dumps(worker.summary(clf.fit(rows.X, rows.y)))))

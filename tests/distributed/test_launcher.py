@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -21,13 +22,12 @@ def run(script: str, n_processes: int = 2, **options: Any) -> int:
     return launcher.launch([sys.executable, "-c", script], n_processes, device="cpu", **options)
 
 
-def test_killed_processes_end_as_the_undisturbed_fit(tmp_path: Path) -> None:
-    told = list[str]()
-    command = [sys.executable, "-m", "tests.distributed.survivor", str(tmp_path)]
-    code = launcher.launch(command, 2, device="cpu", environ=environment(), tell=told.append)
-    assert code == 0, told
-    assert told == ["process 0 was lost (killed by SIGKILL): all start again (1 of 3)"]
-    ends = [(tmp_path / f"{index}.txt").read_text().split() for index in range(2)]
+def test_killed_processes_end_as_the_undisturbed_fit(ended: Path) -> None:
+    assert json.loads((ended / "survivor-2.json").read_text()) == {
+        "code": 0,
+        "told": ["process 0 was lost (killed by SIGKILL): all start again (1 of 3)"],
+    }
+    ends = [(ended / f"survivor-2-{index}.txt").read_text().split() for index in range(2)]
     assert [restarts for restarts, _, _ in ends] == ["1", "1"]
     assert len({digest for _, *digests in ends for digest in digests}) == 1
 
@@ -35,16 +35,17 @@ def test_killed_processes_end_as_the_undisturbed_fit(tmp_path: Path) -> None:
 # A process without JAX, whose peer's signs of life do not change: what a stopped process looks like.
 STUCK = """
 import json, signal, types
-from batchprop.distributed.watchdog import Watchdog
+from batchprop.distributed import watchdog
+watchdog._SIGN_SECONDS = 0.05
 class Client:
     signs = {1: '{"number": 5, "chunks": 2, "waits": true}'}
     def key_value_set(self, key, text, allow_overwrite):
         self.signs[0] = text
     def key_value_dir_get(self, folder):
         return [(f"{folder}{process}", text) for process, text in self.signs.items()]
-watchdog = Watchdog(Client(), types.SimpleNamespace(index=0, count=2, waits=1), 0.1)
-with watchdog.watch():
-    watchdog.note()
+dog = watchdog.Watchdog(Client(), types.SimpleNamespace(index=0, count=2, waits=1), 0.1)
+with dog.watch():
+    dog.note()
     signal.pause()
 """
 

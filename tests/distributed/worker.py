@@ -1,12 +1,9 @@
-"""One of several processes on loopback: it runs some checks on its rows, and writes what they gave.
-
-``python worker.py INDEX COUNT PORT FOLDER CHECK ...``; with a COUNT of 1 it holds all rows.
-"""
+"""One of several processes on loopback: it runs some checks on its rows, and writes what they gave."""
 
 from __future__ import annotations
 
 import json
-import sys
+import os
 import warnings
 from collections.abc import Callable
 from itertools import pairwise
@@ -18,7 +15,7 @@ import numpy as np
 from sklearn.datasets import load_iris
 
 import batchprop as bp
-from batchprop.distributed import runtime
+from batchprop.distributed import clusters, runtime
 from batchprop.estimators.interface import FitInterface
 
 CUTS = {1: (0, 150), 2: (0, 40, 150), 3: (0, 7, 8, 150)}
@@ -177,26 +174,21 @@ def join_as_another_version(index: int, port: int) -> str:
     return "joined"
 
 
-def main(index: int, count: int, port: int, folder: Path, *checks: str) -> None:
-    """Run the checks, and write their results."""
+def main(folder: Path, *checks: str) -> None:
+    """Join the others, run the checks, and write their results."""
     warnings.simplefilter("ignore")  # more epochs would be better
-    version = [join_as_another_version(index, int(check[8:])) for check in checks if check[:8] == "version-"]
-    if count > 1:
-        bp.distributed.initialize(f"127.0.0.1:{port}", index, count)
-    rows, results = Rows(index, count), dict[str, Any]()
-    results["version"] = version
+    index, count = (int(os.environ[name]) for name in (clusters.PROCESS_ID, clusters.N_PROCESSES))
+    results = dict[str, Any]()
+    results["version"] = [
+        join_as_another_version(index, int(name[8:])) for name in checks if "version-" in name
+    ]
+    bp.distributed.initialize()
+    rows = Rows(index, count)
     for check in checks:
-        if check.startswith("version-"):
-            continue
         if check.startswith("saved-"):
             results["saved"] = saved(rows, folder / "checkpoints", int(check.partition("-")[2]))
         elif check in FITS:
             results[check] = summary(FITS[check](rows))
-        else:
+        elif not check.startswith("version-"):
             results[check] = {"refused": refused, "interrupted": interrupted}[check](rows)
     (folder / f"{count}-{index}.json").write_text(json.dumps(results))
-
-
-if __name__ == "__main__":
-    _index, _count, _port = map(int, sys.argv[1:4])
-    main(_index, _count, _port, Path(sys.argv[4]), *sys.argv[5:])

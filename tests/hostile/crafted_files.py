@@ -3,7 +3,6 @@
 import io
 import json
 import struct
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from batchprop.errors import BatchpropError
-from tests.cli.commands import environment
 
 ROOM = 1 << 30
 """Bytes a bounded process may take beside what its imports took."""
@@ -146,18 +144,12 @@ resource.setrlimit(resource.RLIMIT_CPU, (100, 100))
 """
 
 
-def run_bounded(imports, code, *words, cwd, room=ROOM):
+def run_bounded(origin, imports, code, *words, cwd, room=ROOM):
     """Run code in a process with limited memory and time.
 
     The limit excludes the memory of the imports.
     """
-    # Arrow's own allocator reserves more than it uses.
-    plain = {"OPENBLAS_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
-    return subprocess.run(
-        [sys.executable, "-c", _BOUNDED.format(imports=imports, room=room, code=code), *map(str, words)],
-        cwd=cwd, env={**environment(), **plain},
-        capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+    return origin.run(*words, cwd=cwd, start=_BOUNDED.format(imports=imports, room=room, code=code))
 
 
 def count_calls(function, *arguments):

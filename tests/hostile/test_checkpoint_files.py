@@ -169,9 +169,10 @@ def test_too_deeply_nested_metadata_is_refused(whole, tmp_path):
         deserialize(path)
 
 
-def test_header_with_a_huge_declared_size_takes_little_memory(tmp_path):
+def test_header_with_a_huge_declared_size_takes_little_memory(origin, tmp_path):
     (tmp_path / "one").write_bytes(pack_header(HEADER["huge"]))
     ended = run_bounded(
+        origin,
         "from batchprop.estimators.checkpoints import deserialize\nfrom pathlib import Path",
         "deserialize(Path(sys.argv[1]))",
         tmp_path / "one",

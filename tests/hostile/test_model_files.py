@@ -37,13 +37,14 @@ def test_crafted_model_is_refused_with_a_one_line_error(saved, folder, name):
     assert os.listdir(folder) == [MODEL]  # noqa: PTH208 nothing was unpacked, nothing ran
 
 
-def test_commands_refuse_crafted_models_in_bounded_memory(saved, folder):
+def test_commands_refuse_crafted_models_in_bounded_memory(origin, saved, folder):
     names = []
     for name, (make, _) in CRAFTED.items():
         make(saved, folder / f"{name}.skops")
         names.append(f"{name}.skops")
     data = flowers(folder / "flowers.csv")
     told = run_bounded(
+        origin,
         "from typer.testing import CliRunner\nfrom batchprop.cli.app import app\n"
         "import batchprop.cli.look_command, batchprop.tabular.predictions, batchprop.tabular.persistence",
         "data, *names = sys.argv[1:]\n"

@@ -32,8 +32,9 @@ print("ended", odd)
 """
 
 
-def test_changed_footer_never_crashes_the_process(folder):
+def test_changed_footer_never_crashes_the_process(origin, folder):
     told = run_bounded(
+        origin,
         "import warnings\nfrom pathlib import Path\nfrom batchprop.errors import BatchpropError\n"
         "from batchprop.data.reader import read_tables",
         EACH_BYTE,
@@ -76,8 +77,9 @@ for reader in (read_table, read_tables):
 """
 
 
-def test_dictionary_word_that_expands_to_gigabytes_is_refused(folder):
+def test_dictionary_word_that_expands_to_gigabytes_is_refused(origin, folder):
     told = run_bounded(
+        origin,
         "from batchprop.errors import BatchpropError\n"
         "from batchprop.data.reader import read_table, read_tables",
         LONG_WORD,

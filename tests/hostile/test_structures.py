@@ -21,7 +21,7 @@ def test_altered_content_with_valid_checksums_is_refused_or_used_rightly(
     search = Search(kind, tmp_path)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        for parts in search.files.originals:
+        for parts in {id(parts): parts for parts in search.files.originals}.values():
             search.files.write(parts)
             search.files.check()
         wrong = {case: told for case in range(cases) if (told := search.run(case)) is not None}

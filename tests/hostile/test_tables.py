@@ -16,7 +16,6 @@ from batchprop.cli.app import app
 from batchprop.data.reader import read_table, read_tables
 from batchprop.data.scanner import scan
 from batchprop.errors import DataError
-from batchprop.tabular import model_files
 from tests.hostile.crafted_files import run_bounded, write_file
 from tests.hostile.tables import tables
 
@@ -30,14 +29,6 @@ PLAIN_NAMES = ["a", "b b", "é", "[red]", "x" * 300, "id", "日本", "{y}", "=1+
 few = settings(
     max_examples=15, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
-
-
-@pytest.fixture
-def without_pictures(monkeypatch):
-    """Skip reports and figures, which take longer than training and have their own test."""
-    for name in ("diagnose", "build_report", "save_learning_curve"):
-        monkeypatch.setattr(model_files, name, lambda *_: None)
-    monkeypatch.setattr(model_files, "render", lambda _: "")
 
 
 @pytest.fixture
@@ -92,14 +83,15 @@ def written(table, path):
 
 @few
 @given(table=tables())
-def test_any_table_is_predicted_or_refused(place, without_pictures, table):
+def test_any_table_is_predicted_or_refused(place, table):
     path = written(table, place() / "table.parquet")
     if train(path, table.column_names[-1], "model").exit_code:
         return
     check_finite(answers("model", path, "answers.parquet"), table.num_rows)
 
 
-@settings(max_examples=3, suppress_health_check=list(HealthCheck))
+@pytest.mark.pictures
+@settings(max_examples=2, suppress_health_check=list(HealthCheck))
 @given(table=tables(kinds=("float", "few words", "text"), bad_targets=False))
 def test_any_table_has_a_report(place, table):
     path = written(table, place() / "table.parquet")
@@ -110,7 +102,7 @@ def test_any_table_has_a_report(place, table):
 
 @settings(few, max_examples=5)
 @given(table=tables(kinds=SAYABLE, names=PLAIN_NAMES, bad_targets=False))
-def test_csv_and_parquet_give_the_same_predictions(place, without_pictures, table):
+def test_csv_and_parquet_give_the_same_predictions(place, table):
     folder = place()
     parquet, text = written(table, folder / "table.parquet"), folder / "table.csv"
     pyarrow.csv.write_csv(table, text)
@@ -148,30 +140,30 @@ def learn(folder, **columns):
 
 
 @pytest.mark.parametrize("kind", [pa.duration("ns"), pa.duration("s"), pa.time64("ns")])
-def test_nanosecond_times_are_read_as_numbers(folder, without_pictures, kind):
+def test_nanosecond_times_are_read_as_numbers(folder, kind):
     spans = pa.array([1, 2, 2**40 + 1], pa.int64()).view(kind)
     assert learn(folder, spans=spans).exit_code == 0
 
 
 @pytest.mark.parametrize("unit", ["s", "ms"])
-def test_dates_outside_the_calendar_are_refused(folder, without_pictures, unit):
+def test_dates_outside_the_calendar_are_refused(folder, unit):
     dates = pa.array([0, 1, 2**52], pa.int64()).view(pa.timestamp(unit))
     told = learn(folder, sold=dates, more=pa.array([1.5, 2.5])).stderr
     assert "column 'sold' holds " in told
     assert "where a date of the years 1 to 9999 is expected" in told
 
 
-def test_time_out_of_range_in_its_time_zone_is_refused(folder, without_pictures):
+def test_time_out_of_range_in_its_time_zone_is_refused(folder):
     dates = pa.array([0, 1, 2**63 - 1], pa.int64()).view(pa.timestamp("us", "Asia/Kolkata"))
     assert "a date of the years 1 to 9999 is expected" in learn(folder, sold=dates).stderr
 
 
-def test_column_of_one_date_outside_the_calendar_is_dropped(folder, without_pictures):
+def test_column_of_one_date_outside_the_calendar_is_dropped(folder):
     dates = pa.array([2**52], pa.int64()).view(pa.timestamp("s", "UTC"))
     assert learn(folder, sold=dates, more=pa.array([1.5, 2.5])).exit_code == 0
 
 
-def test_column_with_a_zero_byte_in_its_name_is_dropped(folder, without_pictures):
+def test_column_with_a_zero_byte_in_its_name_is_dropped(folder):
     done = learn(folder, **{"a\0": pa.array([1.5, 2.5, 3.0]), "a": pa.array([1.5, 2.5])})
     assert done.exit_code == 0
     assert "zero byte in its name" in done.stdout
@@ -182,7 +174,7 @@ def test_labels_that_differ_by_a_zero_byte_stay_distinct(folder):
     assert "the target 'y' holds a zero byte in row 2" in train(path, "y", "model").stderr
 
 
-def test_targets_of_very_different_magnitudes_train_without_warnings(folder, without_pictures):
+def test_targets_of_very_different_magnitudes_train_without_warnings(folder):
     frame = pd.DataFrame({"x": np.arange(24) % 5 / 3, "y": [0.5, -3.0, 1e30] * 8})
     frame.to_csv(folder / "t.csv", index=False)
     assert train(folder / "t.csv", "y", "model").stderr == ""
@@ -245,10 +237,11 @@ def test_million_columns_are_refused_with_a_reason(folder, name, make, columns, 
             reading(path)
 
 
-def test_a_million_columns_are_refused_in_bounded_memory(folder):
+def test_a_million_columns_are_refused_in_bounded_memory(origin, folder):
     write_file(folder / "wide.csv", wide_csv(MILLION))
     write_file(folder / "wide.parquet", wide_parquet(MILLION))
     told = run_bounded(
+        origin,
         "import batchprop.cli.train_command\nfrom batchprop.cli.app import app\n"
         "from typer.testing import CliRunner",
         "for name in ('wide.csv', 'wide.parquet'):\n"

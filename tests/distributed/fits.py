@@ -1,0 +1,44 @@
+"""All fits of several processes, one after another: ``python -m tests.distributed.fits FOLDER``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# What each process would import.
+import jax  # noqa: F401
+
+import batchprop.engines.compiled  # noqa: F401
+from batchprop.distributed.launcher import free_port, launch
+from tests.distributed import survivor, worker
+from tests.distributed.forks import fork_in_launcher
+
+PROGRAMS = {"survivor": survivor.main, "worker": worker.main}
+CHECKS = [*worker.FITS, "refused", "interrupted"]
+
+
+def run(command: Sequence[str]) -> None:
+    """Run one of our programs."""
+    name, folder, *words = command
+    PROGRAMS[name](Path(folder), *words)
+
+
+def start(count: int, name: str, folder: Path, *words: str) -> None:
+    """Run a program in several processes; write how it ended."""
+    told = list[str]()
+    code = launch([name, str(folder), *words], count, tell=told.append)
+    (folder / f"{name}-{count}.json").write_text(json.dumps({"code": code, "told": told}))
+
+
+def main(folder: Path) -> None:
+    """Run all."""
+    fork_in_launcher(run)
+    start(2, "survivor", folder)
+    start(3, "worker", folder, "plain", "saved-2")
+    start(2, "worker", folder, *CHECKS, "saved-4", f"version-{free_port()}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
