@@ -210,13 +210,13 @@ EXTREME: dict[str, Any] = {
 
 
 def some_networks() -> list[tuple[str, ...]]:
-    """All on NumPy's engine; on JAX, which compiles each, every two of activation, head and clipping once."""
+    """All on NumPy's engine; on JAX, which compiles each, every activation, head and clipping once."""
     names = ["relu", "identity", "tanh"], ["softmax", "sigmoid", "squared_error"], list(CLIPPINGS)
     return [
         (engine, *(of[i] for of, i in zip(names, places, strict=True)))
         for engine in ENGINES
         for places in product(range(3), repeat=3)
-        if engine == "numpy" or sum(places) % 3 == 0
+        if engine == "numpy" or places in {(0, 0, 0), (1, 2, 1), (2, 1, 2)}
     ]
 
 

@@ -95,7 +95,7 @@ def test_numpy_arrays_are_not_modified(resident: bool) -> None:
     rows = next(minibatches(N, 8))
     order = [part.copy() for part in rows]
     engine = JaxEngine(resident=resident)
-    recipe = TrainConfig(NET, optimizers.momentum(), Objective(alpha=1.0))
+    recipe = TrainConfig(NET, optimizers.adam(), Objective())
     rates = [0.05] * 5
     engine.run_batches(recipe, init_state(recipe), TABLE, rows, rates)
     engine.value_and_gradient(NET, TABLE, rows[0], Objective())

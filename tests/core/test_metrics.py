@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -82,14 +83,22 @@ ENGINES: dict[str, Any] = {
 }
 
 
+# All in NumPy; in JAX, which compiles each, every two of batches, weights and parts once.
+CASES = [
+    (engine, batches, table, parts)
+    for engine in ENGINES
+    for batches, table, parts in product(["even", "uneven, one empty"], ["plain", "weighted"], [None, 3])
+    if engine == "numpy" or ((batches == "even") + (table == "plain") + (parts is None)) % 2
+]
+
+
 @pytest.mark.untraced
-@pytest.mark.parametrize("parts", [None, 3], ids=["whole batches", "microbatches"])
-@pytest.mark.parametrize("table", [TABLE, WEIGHTED], ids=["plain", "weighted"])
-@pytest.mark.parametrize("batches", [EVEN, UNEVEN], ids=["even", "uneven, one empty"])
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("engine", "batches", "table", "parts"), CASES)
 def test_metrics_match_plain_functions(
-    engine: str, batches: EpochBatches, table: Dataset, parts: int | None, monkeypatch: pytest.MonkeyPatch
+    engine: str, batches: Any, table: Any, parts: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    batches = EVEN if batches == "even" else UNEVEN
+    table = TABLE if table == "plain" else WEIGHTED
     monkeypatch.setattr(padding, "MAX_CHUNK_SIZE", 2)
     if parts is not None:
         monkeypatch.setattr(padding, "MICROBATCH_SIZE", parts)
@@ -110,7 +119,7 @@ def test_metrics_do_not_change_training(engine: str) -> None:
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["numpy", "jax"])
 def test_example_and_step_metrics_work_alone(engine: str) -> None:
     both = run_metrics(ENGINES[engine](), TABLE, EVEN)
     examples, no_steps = run_metrics(ENGINES[engine](), TABLE, EVEN, MetricFns(examples=example_metrics))

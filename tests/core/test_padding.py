@@ -124,7 +124,7 @@ UNIFORM = st.tuples(st.integers(1, 9), st.integers(1, 12), st.integers(1, 9)).ma
 
 
 @pytest.mark.untraced
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=75)
 @given(
     sizes=st.one_of(SIZES, UNIFORM),
     microbatch=st.integers(1, 12),

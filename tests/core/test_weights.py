@@ -143,6 +143,8 @@ PAIRS = [("numpy", head, dtype) for head in HEAD_MAKERS for dtype in BOUNDS] + l
     zip(cycle(list(ENGINES)[1:]), HEAD_MAKERS, cycle(BOUNDS), strict=False)
 )
 
+TURNS = [("numpy", "float64"), *zip(ENGINES, cycle(["float32", "float64"]), strict=False)]
+
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -220,7 +222,7 @@ def examples(result: EpochResult) -> np.ndarray:
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize("dtype", BOUNDS)
+@pytest.mark.parametrize(("engine", "dtype"), TURNS, indirect=["engine"])
 def test_metrics_of_rows_of_weight_0_do_not_disturb_the_training(engine: Any, dtype: str) -> None:
     dataset, metrics = rows_of("squared_error", dtype, WEIGHTS), MetricFns(basic_metrics)
     spoilt = run(engine, with_fill(dataset, np.nan), metrics=metrics)
@@ -243,7 +245,7 @@ def test_metrics_of_a_batch_of_weight_0_are_of_its_rows(engine: Any) -> None:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("dtype", BOUNDS)
+@pytest.mark.parametrize(("engine", "dtype"), TURNS, indirect=["engine"])
 def test_weights_of_any_size_train_as_ones(engine: Any, dtype: str, size: float) -> None:
     dataset = rows_of("squared_error", dtype)
     for zero in (False, True):

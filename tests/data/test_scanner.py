@@ -41,7 +41,7 @@ COLUMN = st.one_of(
         )
     ),
 )
-EXAMPLES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+EXAMPLES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def together(frames):

@@ -1,4 +1,4 @@
-"""Train, get killed at 15 random moments, resume each time, and print the result: see test_checkpoints."""
+"""Train, get killed at random moments, resume each time, and print the result: see test_checkpoints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from batchprop.estimators import fit as fit_module
 from batchprop.estimators.checkpoints import Checkpoints
 from tests.estimators.tables import table
 
-KILLS = 8
+KILLS = 5
 
 
 def train(folder: Path | None) -> str:
@@ -25,7 +25,7 @@ def train(folder: Path | None) -> str:
     warnings.simplefilter("ignore")
     X, y = table("multiclass", 200)
     model = bp.MLPClassifier(
-        (16,), max_iter=40, tol=0, batch_size=32, dropout=0.2, random_state=1, engine="numpy"
+        (16,), max_iter=20, tol=0, batch_size=32, dropout=0.2, random_state=1, engine="numpy"
     )
     if folder is None:
         model.fit(X, y)

@@ -20,7 +20,6 @@ ACCOUNTANTS: tuple[Accountant, ...] = ("pld", "rdp")
 CLOSER = 1 - 2 * accounting.REL_TOL
 ASKED = [
     (1.0, 0.01, 10000),
-    (0.1, 0.001, 5000),
     (0.02, 0.01, 100),
     (8.0, 0.1, 300),
     (1e6, 0.5, 10),

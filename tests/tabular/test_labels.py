@@ -37,7 +37,7 @@ from batchprop.tabular.target_statistics import infer_target
 from batchprop.tabular.training_input import load_training_table
 from batchprop.tabular.training_table import load
 
-ROWS = 24
+ROWS = 12
 
 WORDS = st.one_of(
     st.sampled_from(
@@ -166,10 +166,17 @@ def test_answers_are_the_labels_of_the_training(kind, tmp_path):
     assert pyarrow.parquet.read_table(tmp_path / "answers.parquet")["y"].to_pylist() == frame["y"].tolist()
 
 
-@pytest.mark.usefixtures("reading")
 @pytest.mark.parametrize(
-    ("first", "step", "suffix"), [(2460000.5, 0.01, "csv"), (1.7e9, 1.0, "parquet"), (-5.3e6, 0.25, "csv")]
+    ("reading", "first", "step", "suffix"),
+    [
+        (False, 2460000.5, 0.01, "csv"),
+        (True, 2460000.5, 0.01, "csv"),
+        (True, 1.7e9, 1.0, "parquet"),
+        (False, -5.3e6, 0.25, "csv"),
+    ],
+    indirect=["reading"],
 )
+@pytest.mark.usefixtures("reading")
 def test_target_with_a_large_offset_keeps_its_digits(first, step, suffix, tmp_path):
     a = np.random.default_rng(0).permutation(600)
     frame = pd.DataFrame({"x": a * 1.0, "y": first + a * step})

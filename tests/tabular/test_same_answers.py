@@ -201,8 +201,9 @@ def encode_whole(source):
 def encode_parts(path):
     with scan(path, "y", text=["y"]) as table:
         learned = fit_streaming(table.iter_frames(rows=7), target="y")
-        features = [learned.encoder.transform(frame) for frame in table.iter_frames(rows=4)]
-        read = [learned.target.read(frame["y"]).tolist() for frame in table.iter_frames(rows=4)]
+        frames = list(table.iter_frames(rows=5))
+    features = [learned.encoder.transform(frame) for frame in frames]
+    read = [learned.target.read(frame["y"]).tolist() for frame in frames]
     kinds = [(column.name, column.kind, column.missing) for column in learned.columns]
     return kinds, np.concatenate(features).tobytes(), [label for block in read for label in block]
 

@@ -10,8 +10,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from batchprop.data.reader import read_table
 from batchprop.data.text_rules import TextRules
@@ -64,10 +62,10 @@ DATES = {
 
 
 @pytest.mark.parametrize("spelling", NUMBERS)
-@settings(max_examples=5)
-@given(st.lists(st.integers(-(10**9), 10**9), min_size=30, max_size=40, unique=True))
-def test_numbers_in_text_are_the_numbers(spelling, hundredths):
-    numbers = [hundredths[0] / 100 + 12_345_678.5, *(x / 100 for x in hundredths)]
+def test_numbers_in_text_are_the_numbers(spelling):
+    few = [0, 1, -1, 10, -99, 100, -100_000, 10**9, -(10**9)]
+    hundredths = [*few, *np.random.default_rng(0).integers(-(10**9), 10**9, 30).tolist()]
+    numbers = [12_345_678.5, *(x / 100 for x in hundredths)]
     words = pd.Series([*map(NUMBERS[spelling], numbers), None, "-"], name="x")
     (column,) = infer_schema(words.to_frame())
     assert (column.kind, column.missing) == ("number", 2)
@@ -300,15 +298,15 @@ def test_every_source_gives_the_same_features(tmp_path):
         assert np.array_equal(encoder.transform(frame), wanted)
 
 
-@pytest.mark.parametrize("rows", [7, 100, 300])
+@pytest.mark.parametrize("rows", [7, 90])
 def test_blocks_of_any_size_give_the_same_columns(rows):
-    table = spelled_table().assign(y=np.arange(300.0) % 3)
+    table = spelled_table(90).assign(y=np.arange(90.0) % 3)
     whole = infer_schema(table.drop(columns="y"))
-    learned = fit_streaming((table[i : i + rows] for i in range(0, 300, rows)), target="y")
+    learned = fit_streaming((table[i : i + rows] for i in range(0, 90, rows)), target="y")
     assert [(c.name, c.kind, c.missing, c.spelling, c.reading) for c in learned.columns] == [
         (c.name, c.kind, c.missing, c.spelling, c.reading) for c in whole
     ]
-    wanted = make_preprocessor(whole, 300).fit(table).transform(table)
+    wanted = make_preprocessor(whole, 90).fit(table).transform(table)
     assert np.allclose(learned.encoder.transform(table), wanted, atol=1e-6)
 
 
@@ -330,19 +328,19 @@ UNITS = {
 }
 
 
-@pytest.mark.parametrize(("trained", "new"), [(a, b) for a in UNITS for b in UNITS if a != b])
-def test_another_unit_than_in_training_is_refused(trained, new):
+@pytest.mark.parametrize("trained", UNITS)
+def test_another_unit_than_in_training_is_refused(trained):
     words, expected = UNITS[trained]
     frame = pd.DataFrame({"rate": words * 9})
     caster = make_preprocessor(infer_schema(frame), 18)["columns"]
     assert caster.transform(pd.DataFrame({"rate": words})).notna().all().all()
     assert caster.transform(pd.DataFrame({"rate": [0.5, None]}))["rate"][0] == 0.5  # typed: as it is
-    other = pd.DataFrame({"rate": [words[0], UNITS[new][0][0]]})
-    with pytest.raises(DataError, match=f"'rate' holds .* in row 2, where {expected} are expected"):
-        caster.transform(other)
     learned = fit_streaming((frame.assign(y=range(18))[i : i + 5] for i in range(0, 18, 5)), target="y")
-    with pytest.raises(DataError, match=f"'rate' holds .* in row 2, where {expected} are expected"):
-        learned.encoder.transform(other)
+    for new in UNITS.keys() - {trained}:
+        other = pd.DataFrame({"rate": [words[0], UNITS[new][0][0]]})
+        for known in (caster, learned.encoder):
+            with pytest.raises(DataError, match=f"'rate' holds .* in row 2, where {expected} are expected"):
+                known.transform(other)
 
 
 @pytest.mark.parametrize("where", ["predict", "test"])
@@ -556,7 +554,7 @@ def test_numbers_that_mean_missing_do_in_each_spelling(case, parts):
     def learn(rows):
         """Return the schema of the numbers, and the fitted encoder."""
         if parts:
-            blocks = (rows.iloc[i : i + 7] for i in range(0, 60, 7))
+            blocks = (rows.iloc[i : i + 25] for i in range(0, 60, 25))
             learned = fit_streaming(blocks, target="y", missing=missing)
             return learned.columns[0], learned.encoder
         column = infer_schema(rows[["x"]], rules=TextRules.of(missing))[0]

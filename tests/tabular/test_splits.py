@@ -20,12 +20,12 @@ from batchprop.tabular.training_input import load_training_table
 pytestmark = [
     # The small memory of these tests opens few partitions, and the fit warns about it.
     pytest.mark.filterwarnings("ignore:.*are read at a time:UserWarning"),
-    # Two epochs teach a network little.
+    # One epoch teaches a network little.
     pytest.mark.filterwarnings("ignore::batchprop.errors.OneClassWarning"),
 ]
 
 ROWS = 600
-QUICK: dict[str, Any] = {"hidden": 4, "epochs": 2, "batch_size": 100, "target": "kind"}
+QUICK: dict[str, Any] = {"hidden": 4, "epochs": 1, "batch_size": 100, "target": "kind"}
 SOURCES = ["frame", "csv", "csv in parts", "parquet in parts"]
 
 
@@ -51,7 +51,7 @@ def source(frame, how, folder, monkeypatch, name="t") -> Any:
     if how.startswith("csv"):
         frame.to_csv(path, index=False)
     else:
-        frame.to_parquet(path, row_group_size=100)
+        frame.to_parquet(path, row_group_size=200)
     return (path,)
 
 
@@ -140,7 +140,7 @@ def test_the_test_rows_come_from_files_of_their_own(how, target, tmp_path, monke
 
 @pytest.mark.parametrize("how", ["frame", "csv in parts"])
 def test_test_rows_that_cannot_be_scored_are_refused(how, tmp_path, monkeypatch):
-    frame = houses().drop(columns="price")
+    frame = houses()[:200].drop(columns="price")
     data = source(frame, how, tmp_path, monkeypatch)
     extra = frame[:50].assign(house=frame.house[:50] + 100)
 
@@ -203,11 +203,12 @@ def test_folds_score_networks_on_rows_they_never_saw(target, by):
 @pytest.mark.parametrize("how", ["frame", "csv in parts"])
 def test_only_chosen_columns_are_used(how, tmp_path, monkeypatch):
     frame = houses()
-    for options, used in (
+    chosen: list[tuple[dict[str, Any], list[str]]] = [
         ({"drop": "price, year"}, ["x", "room", "house", "day", "written"]),
         ({"columns": ["room", "x"]}, ["x", "room"]),
         ({"columns": ("x",), "time": "day", "weights": "year"}, ["x"]),
-    ):
+    ]
+    for options, used in chosen[-1:] if "parts" in how else chosen:
         result, _ = trained(frame, how, tmp_path, monkeypatch, **options)
         assert sorted(result.pipeline["columns"].kinds) == sorted(used)
         assert [column["name"] for column in result.info()["data"]["columns"]] == used
@@ -284,7 +285,7 @@ def test_resume_refuses_another_split(tmp_path, monkeypatch):
     frame = houses().drop(columns="price")
     extra = source(frame[:50], "csv", tmp_path, monkeypatch, "more")
     data = source(frame[50:], "csv", tmp_path, monkeypatch)
-    folder = tmp_path / "checkpoints"
+    folder, quick = tmp_path / "checkpoints", QUICK | {"epochs": 2}
 
     class Stops(Observer):
         def on_epoch(self, history):
@@ -293,7 +294,7 @@ def test_resume_refuses_another_split(tmp_path, monkeypatch):
 
     with pytest.raises(RuntimeError, match="power"):
         train_table(
-            data, test=extra, drop="year", checkpoints=folder, checkpoint_every=1, observer=Stops(), **QUICK
+            data, test=extra, drop="year", checkpoints=folder, checkpoint_every=1, observer=Stops(), **quick
         )
     for options, message in (
         ({"drop": "year"}, "`test_fraction` was not given, and now is 0.2"),
@@ -302,8 +303,8 @@ def test_resume_refuses_another_split(tmp_path, monkeypatch):
         ({"test": extra, "drop": "year", "seed": 5}, "`seed` was 0, and now is 5"),
     ):
         with pytest.raises(CheckpointError, match=message):
-            train_table(data, checkpoints=folder, resume=True, **QUICK, **options)
-    train_table(data, test=extra, drop="year", checkpoints=folder, resume=True, **QUICK)
+            train_table(data, checkpoints=folder, resume=True, **quick, **options)
+    train_table(data, test=extra, drop="year", checkpoints=folder, resume=True, **quick)
 
 
 @pytest.mark.parametrize(
@@ -324,7 +325,7 @@ def test_one_message_counts_the_missing_targets_and_has_both_remedies(how, few, 
         train_table(data, **QUICK)
     skip: dict[str, Any] = {"on_bad_row": "skip", "max_skipped": 0.01 if few else 0.052}
     model = train_table(data, **QUICK, **skip)
-    assert len(model.history) == 2
+    assert len(model.history) == 1
 
 
 @pytest.mark.parametrize("how", SOURCES)

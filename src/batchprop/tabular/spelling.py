@@ -129,6 +129,10 @@ _ENGLISH_NAME = r"(?P<m>(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))"
 _OF = "(?: (?:de|del|of) |[ ,/-]*)"
 
 
+def _plain_number(point: str) -> str:
+    return rf"(?:\d+(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?"
+
+
 def _number(point: str, separator: str) -> str:
     """Return the pattern of a number: parentheses or a sign, and a unit, around its digits."""
     # One separator in a number: "1,234 567" is none. No thousands begin with 0: "0,123" is less than 1.
@@ -136,7 +140,7 @@ def _number(point: str, separator: str) -> str:
     if separator == ",":
         groups += r"|[1-9]\d?(?:,\d{2})+,\d{3}"  # lakhs and crores
     # Nor are thousands grouped before an exponent: 2,063e4 has decimals behind its comma.
-    plain = rf"(?:\d+(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?"
+    plain = _plain_number(point)
     # "5,-" and "5/-" say that there are no cents.
     digits = rf"(?:(?:{groups})(?:{point}\d*)?|{plain}|(?:{groups}|\d+)(?:{point}[-—]{{1,2}}|/-))"
     behind = rf"{digits}(?:{_BLANK}?(?:{_FACTOR}))?{_BLANK}?(?:{_ANY_UNIT})?"
@@ -254,6 +258,7 @@ PLAIN = {"number": "point", "date": "iso", "boolean": TRUTH}
 
 DECIMALS = {".": "point", ",": "comma"}
 """The spelling of numbers with each decimal sign."""
+_PLAIN_NUMBERS = {key: f"^[+-]?{_plain_number(re.escape(point))}$" for point, key in DECIMALS.items()}
 
 ZONED = f"iso {_ZONE}"
 """The stored spelling of dates with a time zone, in text or typed."""
@@ -510,18 +515,27 @@ def _is_gap(text: pa.Array, rules: TextRules) -> pa.Array:
 
 
 def _to_number(text: pa.Array, spelling: str) -> Floats:
+    # To compile the pattern with all units takes longer than to read thousands of numbers without one.
+    if pc.all(pc.match_substring_regex(text, _PLAIN_NUMBERS[spelling])).as_py():
+        return _cast_to_floats(pc.replace_substring(text, "+", ""))
     fits = pc.match_substring_regex(text, SPELLINGS[spelling].pattern)
     text = pc.if_else(fits, text, None)
     separator = "." if spelling == "comma" else ","
     plain = pc.replace_substring_regex(
         text, rf"{_BEHIND}|[.,][-—]{{1,2}}|/-|-$|[+()'’_{separator}]|{_BLANK}", ""
     )
-    numbers = pc.cast(pc.replace_substring(plain, ",", "."), pa.float64()).to_numpy(zero_copy_only=False)
+    numbers = _cast_to_floats(plain)
     if pc.any(pc.match_substring_regex(text, f"[0-9.,]{_BLANK}?(?:{_FACTOR}|{_MILLIONS})")).as_py():
         factors = _map_units(text, lambda words: pa.array(map(_factor_of, words), pa.float64()))
         numbers = numbers * factors.to_numpy(zero_copy_only=False)
     behind = pc.match_substring_regex(text, r"^\(|[^.,/-]-$")  # as accountants write less than nothing
     return np.asarray(np.where(behind.fill_null(False).to_numpy(zero_copy_only=False), -numbers, numbers))
+
+
+def _cast_to_floats(text: pa.Array) -> Floats:
+    """Return the numbers that text spells without thousands, with either decimal sign."""
+    numbers = pc.cast(pc.replace_substring(text, ",", "."), pa.float64())
+    return np.asarray(numbers.to_numpy(zero_copy_only=False))
 
 
 def _to_seconds(text: pa.Array) -> Floats:
@@ -720,7 +734,10 @@ class SpellingCandidates:
             for unit in found
             if unit in _FACTORS or _is_million(unit, found)
         }
-        text = pc.replace_substring_regex(text, f"{_BLANK}?(?:{_BEHIND}){_BLANK}?|^[^0-9]+|[^0-9]+$", "")
+        around = "^[^0-9]+|[^0-9]+$"
+        if any(map(str.strip, behind)):
+            around = f"{_BLANK}?(?:{_BEHIND}){_BLANK}?|{around}"
+        text = pc.replace_substring_regex(text, around, "")
         grouped = text.filter(pc.match_substring_regex(text, f"[0-9](?:[.,'’_]|{_BLANK})[0-9]"))
         self._n_separated += len(grouped)
         signs = pc.unique(pc.replace_substring_regex(grouped, f"[^.,'’_{_BLANK[1:]}", "")).to_pylist()
