@@ -16,7 +16,8 @@ PLAIN = Preset(
 
 AS_DEFAULT = (
     "from batchprop.tabular.presets import PRESETS, SHORT_PRESETS, Preset; "
-    f"for each in (*PRESETS.values(), *SHORT_PRESETS.values()): each['balanced'] = Preset(*{tuple(PLAIN)!r})"
+    f"plain = Preset(*{tuple(PLAIN)!r}); "
+    "[each.update(balanced=plain) for each in (*PRESETS.values(), *SHORT_PRESETS.values())]"
 )
 """The same for a process of its own."""
 
