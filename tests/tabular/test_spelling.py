@@ -248,6 +248,11 @@ def test_a_number_that_begins_with_0_has_no_thousands():
     assert infer_schema(words)[0].note == "0.125 to 1.5"
 
 
+def test_the_digit_of_a_unit_separates_no_thousands():
+    (column,) = infer_schema(pd.DataFrame({"x": ["1,200 m2", "90 m2"] * 9}))
+    assert column.reading.startswith("',' between thousands, in m")
+
+
 def test_codes_that_begin_like_a_month_of_another_language_are_words():
     frame = pd.DataFrame({"x": ["set01", "out12"] * 9, "z": ["mag-01", "dic-31"] * 9})
     assert [column.kind for column in infer_schema(frame)] == ["category", "category"]
@@ -301,6 +306,7 @@ def test_every_source_gives_the_same_features(tmp_path):
 @pytest.mark.parametrize("rows", [7, 90])
 def test_blocks_of_any_size_give_the_same_columns(rows):
     table = spelled_table(90).assign(y=np.arange(90.0) % 3)
+    table.loc[[2, 50], "price"] = "-"
     whole = infer_schema(table.drop(columns="y"))
     learned = fit_streaming((table[i : i + rows] for i in range(0, 90, rows)), target="y")
     assert [(c.name, c.kind, c.missing, c.spelling, c.reading) for c in learned.columns] == [
