@@ -111,7 +111,7 @@ _THIN_FORMULAS = """() => {
 def violations(page: Page, *parts: str) -> str:
     """What axe has to say against the page as it is; nothing where it is accessible.
 
-    Of formulas but the first, one letter stays, whose colours are those of the formula.
+    Of formulas but the first, one letter stays: axe does not judge the contrast of single letters.
 
     Args:
         page: as it is.
