@@ -179,6 +179,7 @@ def test_weights_are_read_by_the_library(playing: Playing, tmp_path: Path) -> No
 
 def test_units_and_edges_are_pointed_at_chosen_and_dragged(playing: Playing) -> None:
     canvas, readout = playing.at(".network canvas"), playing.at(".network-readout")
+    expect(playing.at(".network-note")).not_to_be_empty()  # drawn: before, keys have nothing to move over
     canvas.focus()
     for key in ("ArrowRight", "ArrowDown"):
         playing.page.keyboard.press(key)
