@@ -395,9 +395,20 @@ def _units(text: pa.Array) -> pa.Array:
 
 def _map_units(text: pa.Array, function: Callable[[list[str]], pa.Array]) -> pa.Array:
     """Apply a function to the few different words that are left of numbers without their digits."""
-    words = pc.replace_substring_regex(text, _AMOUNT, " ")
+    words = _cut_amounts(text)
     codes = pc.dictionary_encode(pc.fill_null(words, ""))
     return pc.take(function(codes.dictionary.to_pylist()), codes.indices)
+
+
+def _cut_amounts(text: pa.Array) -> pa.Array:
+    """Return what stands around each number; the digit of m2 and m3 belongs to the unit.
+
+    >>> _cut_amounts(pa.array(["1,200 m2", "€ 5"])).to_pylist()
+    ['  m²', '€  ']
+    """
+    for digit, power in ("2²", "3³"):
+        text = pc.replace_substring_regex(text, f"([A-Za-z]){digit}$", rf"\1{power}")
+    return pc.replace_substring_regex(text, _AMOUNT, " ")
 
 
 def _unify(units: str) -> str:
@@ -727,7 +738,7 @@ class SpellingCandidates:
         self._numbers += len(text)
         self._with_unit += pc.sum(pc.not_equal(units, "")).as_py() or 0
         self._units |= dict.fromkeys(unit for unit in pc.unique(units).to_pylist() if unit)
-        behind = pc.unique(pc.replace_substring_regex(text, _AMOUNT, " ")).to_pylist()
+        behind = pc.unique(_cut_amounts(text)).to_pylist()
         self._factors |= {
             unit
             for found in map(_FIND_UNITS, behind)
