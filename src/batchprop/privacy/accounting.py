@@ -313,10 +313,10 @@ def _run_privacy_loss(run: SamplingRun, interval: float) -> Any:
     # transformed back, truncated, and composed again as often as needed.
     step = _step_privacy_loss(run.sampling_rate, run.noise_multiplier, interval)
     parts, rest = divmod(run.steps, STEPS_PER_TRANSFORM)
-    whole = step.self_compose(STEPS_PER_TRANSFORM).self_compose(parts) if parts else None
-    if whole is None or not rest:
-        return whole or step.self_compose(rest)
-    return whole.compose(step.self_compose(rest))
+    if not parts:
+        return step.self_compose(rest)
+    whole = step.self_compose(STEPS_PER_TRANSFORM).self_compose(parts)
+    return whole.compose(step.self_compose(rest)) if rest else whole
 
 
 @lru_cache(maxsize=4)

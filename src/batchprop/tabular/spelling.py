@@ -390,12 +390,16 @@ def describe_unit(kind: str, unit: str) -> str:
 
 def _units(text: pa.Array) -> pa.Array:
     """Return the unit of each number, "" for none, and both of a number with two, such as $5%."""
-    return _map_units(text, lambda words: pa.array(map(_unify, words), text.type))
+    return _unify_all(_cut_amounts(text))
 
 
-def _map_units(text: pa.Array, function: Callable[[list[str]], pa.Array]) -> pa.Array:
-    """Apply a function to the few different words that are left of numbers without their digits."""
-    words = _cut_amounts(text)
+def _unify_all(words: pa.Array) -> pa.Array:
+    """Return the units in what stands around each number."""
+    return _map_words(words, lambda each: pa.array(map(_unify, each), words.type))
+
+
+def _map_words(words: pa.Array, function: Callable[[list[str]], pa.Array]) -> pa.Array:
+    """Apply a function to the few different words that stand around numbers."""
     codes = pc.dictionary_encode(pc.fill_null(words, ""))
     return pc.take(function(codes.dictionary.to_pylist()), codes.indices)
 
@@ -537,7 +541,8 @@ def _to_number(text: pa.Array, spelling: str) -> Floats:
     )
     numbers = _cast_to_floats(plain)
     if pc.any(pc.match_substring_regex(text, f"[0-9.,]{_BLANK}?(?:{_FACTOR}|{_MILLIONS})")).as_py():
-        factors = _map_units(text, lambda words: pa.array(map(_factor_of, words), pa.float64()))
+        words = _cut_amounts(text)
+        factors = _map_words(words, lambda each: pa.array(map(_factor_of, each), pa.float64()))
         numbers = numbers * factors.to_numpy(zero_copy_only=False)
     behind = pc.match_substring_regex(text, r"^\(|[^.,/-]-$")  # as accountants write less than nothing
     return np.asarray(np.where(behind.fill_null(False).to_numpy(zero_copy_only=False), -numbers, numbers))
@@ -734,11 +739,12 @@ class SpellingCandidates:
         """Collect the units of the numbers, and the signs between their digits; look for codes among them."""
         text = text.filter(pc.invert(_is_gap(text, self._rules)))
         self._find_codes(text)
-        units = _units(text)
+        words = _cut_amounts(text)
+        units = _unify_all(words)
         self._numbers += len(text)
         self._with_unit += pc.sum(pc.not_equal(units, "")).as_py() or 0
         self._units |= dict.fromkeys(unit for unit in pc.unique(units).to_pylist() if unit)
-        behind = pc.unique(_cut_amounts(text)).to_pylist()
+        behind = pc.unique(words).to_pylist()
         self._factors |= {
             unit
             for found in map(_FIND_UNITS, behind)
