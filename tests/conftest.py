@@ -19,7 +19,7 @@ import skops.io._utils
 import typer
 
 from tests.browsers import chromium
-from tests.presets import train_four_by_default, train_one_by_default
+from tests.presets import train_one_by_default, train_several_by_default
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -94,7 +94,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     try:
         return (yield)
     finally:
-        train_four_by_default()
+        train_several_by_default()
 
 
 SLOWEST = 20
@@ -126,9 +126,9 @@ def no_figure_stays() -> Iterator[None]:
 
 
 @pytest.fixture
-def four_networks() -> Iterator[None]:
+def several_networks() -> Iterator[None]:
     """The default preset, for the duration of one test."""
-    train_four_by_default()
+    train_several_by_default()
     yield
     train_one_by_default()
 

@@ -28,7 +28,7 @@ def train_one_by_default() -> None:
         presets["balanced"] = PLAIN
 
 
-def train_four_by_default() -> None:
-    """Make the four networks the default again."""
+def train_several_by_default() -> None:
+    """Make the several networks of each preset the default again."""
     for presets, balanced in BALANCED:
         presets["balanced"] = balanced

@@ -91,7 +91,7 @@ def test_answers_of_a_large_offset_keep_their_digits():
     assert np.isnan(reg.out_of_fold_).sum() == len(price) - len(reg.held_out_errors_) > 0
 
 
-@pytest.mark.usefixtures("four_networks")
+@pytest.mark.usefixtures("several_networks")
 def test_the_ensemble_averages_as_many_networks_as_the_preset_says_and_fewer_on_few_rows():
     table, _, label = houses()
     brief = {**BRIEF, "max_iter": 1, "hidden_layer_sizes": (2,)}

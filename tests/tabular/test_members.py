@@ -42,7 +42,7 @@ def weights(model: Any) -> list[list[float]]:
     return [coef.ravel().tolist() for network in networks(model) for coef in network.coefs_]
 
 
-pytestmark = pytest.mark.usefixtures("four_networks")
+pytestmark = pytest.mark.usefixtures("several_networks")
 
 
 class Notes(Observer):
