@@ -72,6 +72,15 @@ def to_exact(values: Any) -> Any:
     return native.to_numpy()
 
 
+def to_python(value: Any) -> Any:
+    """Return a value of NumPy's as Python's, by whose repr people know it.
+
+    >>> to_python(np.int64(7)), to_python("7")
+    (7, '7')
+    """
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _unbox(values: Any) -> Any:
     """Return Python's truth values, or integers of 64 bits, as an array of their type; others unchanged.
 

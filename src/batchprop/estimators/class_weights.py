@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batchprop.batches import rescale_weights
+from batchprop.data.frames import to_python
 from batchprop.errors import InputError, ParameterError
 from batchprop.estimators.parameters import interval
 from batchprop.estimators.targets import TargetEncoding
@@ -80,11 +81,6 @@ def class_sample_weight(
         for each, (column, labels) in zip(weights, classes.targets(y), strict=True)
     ]
     return np.asarray(np.prod(looked_up, axis=0))
-
-
-def to_python(label: Any) -> Any:
-    """Return a label of NumPy's as Python's, by whose repr people know it."""
-    return label.item() if isinstance(label, np.generic) else label
 
 
 def _class_counts(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.intp]:

@@ -24,12 +24,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.validation import _num_samples, check_consistent_length, check_is_fitted, validate_data
 
-from batchprop.data.frames import read_frame, to_exact
+from batchprop.data.frames import read_frame, to_exact, to_python
 from batchprop.data.names import normalize_columns
 from batchprop.errors import InputError, ParameterError, check_positive_int
 from batchprop.estimators import MLPClassifier, MLPRegressor
 from batchprop.estimators.checkpoints import Checkpoints
-from batchprop.estimators.class_weights import to_python
 from batchprop.estimators.ensemble import Fold, make_ensemble, member_folds
 from batchprop.estimators.fit import only_fit
 from batchprop.estimators.kinds import check_kinds, check_unmasked

@@ -10,6 +10,7 @@ from pandas.api import types
 
 from batchprop.batches import weight_unit
 from batchprop.data.arrow import get_column
+from batchprop.data.frames import to_python
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
 from batchprop.tabular.dtypes import to_seconds
@@ -142,10 +143,9 @@ def _odd_value(column: pd.Series, role: str, rules: TextRules) -> DataError:
 
 
 def _no_time(column: pd.Series) -> DataError:
-    first = column.iloc[:1].tolist()[0]  # as a value of Python
     return DataError(
-        f"the column {str(column.name)!r} for `time` holds {first!r}, and times are numbers, or "
-        "dates like 2020-02-29: name another column"
+        f"the column {str(column.name)!r} for `time` holds {to_python(column.iloc[0])!r}, and times are "
+        "numbers, or dates like 2020-02-29: name another column"
     )
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandas.api import types
 
+from batchprop.data.frames import to_python
 from batchprop.data.sources import MAX_ABS_TARGET
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
@@ -158,7 +159,7 @@ def _text(column: pd.Series) -> npt.NDArray[np.str_]:
     elif not all(issubclass(kind, str) for kind in kinds):
         # A word first: it is what numbers are not to be among.
         shown = sorted(kinds.items(), key=lambda item: not issubclass(item[0], str))[:2]
-        several = " and ".join(f"{_to_python(value)!r} ({kind.__name__})" for kind, value in shown)
+        several = " and ".join(f"{to_python(value)!r} ({kind.__name__})" for kind, value in shown)
         raise DataError(
             f"the target {name!r} holds values such as {several}: make all of them text, or all numbers"
         )
@@ -166,10 +167,6 @@ def _text(column: pd.Series) -> npt.NDArray[np.str_]:
     if zero.any():
         raise DataError(f"the target {name!r} holds a zero byte in {row_name(column[zero])}: correct it")
     return values.astype(str)
-
-
-def _to_python(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _decode(column: pd.Series) -> npt.NDArray[np.object_]:
