@@ -215,7 +215,8 @@ def _style_panels(panels: Sequence[Any], epochs: int) -> None:
     from matplotlib.ticker import MaxNLocator
 
     epoch_axis(panels[0], epochs)
-    panels[0].legend(frameon=False)
+    # With many networks their curves run behind it.
+    panels[0].legend(framealpha=0.85, edgecolor="none")
     for panel in panels:
         style_axes(panel)
     for panel in panels[1:]:
