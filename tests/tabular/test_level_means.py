@@ -1,5 +1,6 @@
 """Mean targets of words: against SciPy's analysis of variance, and worth nothing on noise."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from batchprop.export import to_onnx
 from batchprop.tabular import load_model, train_table
 from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.importance import source_columns
-from batchprop.tabular.level_means import LevelMeans
-from batchprop.tabular.pooling import describe_pooling
+from batchprop.tabular.level_means import LevelMeans, MeanColumns
+from batchprop.tabular.mean_columns import choose_mean_columns
+from batchprop.tabular.pooling import CODE, describe_pooling
 from batchprop.tabular.schema import infer_schema
 from batchprop.tabular.transformers import make_preprocessor
 
@@ -38,7 +40,7 @@ def fitted(request):
     (table, y), classes = shops(900), request.param
     if classes is not None:
         y = np.digitize(y, np.quantile(y, np.arange(1, classes) / classes))
-    steps = make_preprocessor(infer_schema(table), 900, level_means=["shop"], n_classes=classes)
+    steps = make_preprocessor(infer_schema(table), 900, means=MeanColumns(("shop",)), n_classes=classes)
     return table, y, steps, steps.fit_transform(table, y)
 
 
@@ -177,3 +179,69 @@ def test_a_class_of_few_rows_and_classifiers_of_many_are_trained_and_exported(tm
     feeds = {"shop": table[["shop"]].to_numpy(object), "size": table[["size"]].to_numpy(float)}
     P = session.run(["probabilities"], feeds)[0]
     np.testing.assert_allclose(P, fitted.predict_proba(table), atol=1e-5)
+
+
+def panel(n=600):
+    """Rows of 60 people by number, each with a level of their own; and a year, whose size counts."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"person": rng.integers(100, 160, n), "year": rng.integers(1960, 2020, n)})
+    level = pd.Series(rng.normal(size=60), index=range(100, 160))
+    return table, level[table["person"]].to_numpy() + (table["year"].to_numpy() - 1990) / 20
+
+
+def test_numbers_that_are_codes_are_words_too_in_every_source_and_graph(tmp_path):
+    table, y = panel()
+    result = train_table(table.assign(pay=y), target="pay", preset="fast", epochs=20)
+    assert result.pipeline["columns"].codes == ["person"]
+    assert result.evaluation.scores["R²"] > 0.85  # by the year alone it is 0.43
+    result.save(tmp_path / "model")
+    settings = json.loads((tmp_path / "model" / "settings.json").read_text())
+    assert [column["pooling"] for column in settings["data"]["columns"]] == [CODE, ""]
+    new = pd.DataFrame({"person": [101.0, 159.0, 7.5, 1e300, np.nan], "year": [1970, 1990, 2000, 2010, 1980]})
+    with pytest.warns(UnseenValueWarning) as caught:
+        expected = result.predict(new)["pay"].to_numpy()
+    note = "person value: 3 of 5 rows hold values not seen in training (7.5, 1e+100, missing)"
+    assert note in [str(each.message) for each in caught]
+    rows = tmp_path / "rows.csv"
+    rows.write_text("person,year\n101,1970\n+159.0,1990\n7.5,2000\n1e300,2010\n,1980\n")
+    with pytest.warns(UnseenValueWarning):
+        answers = load_model(tmp_path / "model").predict(rows)["pay"]
+    np.testing.assert_array_equal(answers, expected)
+    owners = source_columns(result.pipeline)
+    where = result.pipeline["features"].output_indices_["means"]
+    assert set(owners[where].tolist()) == {0}
+    to_onnx(result.pipeline, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    feeds = {name: new[[name]].to_numpy(float) for name in new}
+    np.testing.assert_allclose(session.run(["prediction"], feeds)[0][:, 0], expected, atol=1e-4)
+
+
+def test_numbers_whose_size_counts_and_those_of_a_given_type_are_no_codes():
+    table, y = panel()
+    gaps = table["person"].where(np.arange(len(y)) % 5 > 0)
+    frame = table.assign(half=table["person"] / 2, gaps=gaps)
+    columns = infer_schema(frame)
+    assert choose_mean_columns(columns, frame, y).codes == ("person", "gaps")
+    assert choose_mean_columns(columns, frame, y, typed=["person"]).codes == ("gaps",)
+    assert choose_mean_columns(columns, frame, np.zeros(len(y))).codes == ()
+    assert choose_mean_columns(columns, frame, np.random.default_rng(1).normal(size=len(y))).codes == ()
+    fitted = bp.TabularRegressor("fast", types={"person": "number"}, max_iter=1).fit(table, y)
+    assert fitted.preprocessor_["columns"].codes == []
+
+
+def test_a_column_named_like_the_words_of_a_code_keeps_its_values():
+    table, y = panel()
+    table["person value"] = y.round(1)
+    fitted = bp.TabularRegressor("fast", max_iter=1).fit(table, y)
+    columns = fitted.preprocessor_["columns"].transform(table)
+    assert list(columns) == ["person", "year", "person value", "person value′"]
+    assert columns["person value′"].tolist() == table["person"].astype(str).tolist()
+
+
+def test_words_of_few_rows_each_have_means_where_they_would_share_a_feature():
+    table, y = panel()
+    words = table.assign(person="p" + table["person"].astype(str))
+    rare = words.assign(person=words["person"] + np.where(np.arange(len(y)) % 3, "a", "b"))
+    columns = infer_schema(rare)
+    assert choose_mean_columns(columns, words, y).words == ()  # ten rows each
+    assert choose_mean_columns(columns, rare, y).words == ("person",)

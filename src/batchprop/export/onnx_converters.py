@@ -127,7 +127,8 @@ def _classifier_outputs(estimator: Any, dtype: Any) -> Outputs:
 
 
 def _column_caster_outputs(step: Any, _: Any) -> Outputs:
-    return [(name, INPUTS[kind][0], 1) for name, kind in step.kinds.items()]
+    words = [(name, INPUTS["category"][0], 1) for name in step.code_names.values()]
+    return [*((name, INPUTS[kind][0], 1) for name, kind in step.kinds.items()), *words]
 
 
 def _imputer_outputs(imputer: Any, dtype: Any) -> Outputs:

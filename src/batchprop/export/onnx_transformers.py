@@ -27,6 +27,7 @@ INPUTS = {
 """The type of the input ``(n, 1)`` of each type of column, and a description of its values."""
 
 _MAX_ABS = 1e100
+_NO_CODE = "(no whole number)"
 _TRUE = dict.fromkeys(["True", "TRUE", "1"], "true")
 _FALSE = dict.fromkeys(["False", "FALSE", "0"], "false")
 _NO_DATE = np.iinfo(np.int64).min
@@ -40,7 +41,9 @@ def write_column_caster(graph: Graph, operator: Any, *, known_empty: frozenset[s
     """Write ``ColumnCaster``: numbers clipped at ±1e100, missing text replaced by ``MISSING``."""
     kinds: Mapping[str, str] = operator.raw_operator.kinds
     groups: dict[str, list[tuple[Any, Any]]] = {}
-    for (name, kind), source, result in zip(kinds.items(), operator.inputs, operator.outputs, strict=True):
+    sources = dict(zip(kinds, operator.inputs, strict=True))
+    results = operator.outputs[: len(kinds)]
+    for (name, kind), source, result in zip(kinds.items(), operator.inputs, results, strict=True):
         groups.setdefault("unchanged" if name in known_empty else kind, []).append((source, result))
     words = {"category": {"": MISSING}, "boolean": {"": MISSING} | _TRUE | _FALSE}
     for kind, group in groups.items():
@@ -51,6 +54,19 @@ def write_column_caster(graph: Graph, operator: Any, *, known_empty: frozenset[s
         elif kind in words:
             x = _replace_words(graph, x, words[kind])
         graph.split(x, [result for _, result in group])
+    for name, result in zip(operator.raw_operator.codes, operator.outputs[len(kinds) :], strict=True):
+        graph.output(_number_words(graph, sources[name].full_name), result)
+
+
+def _number_words(graph: Graph, x: Value) -> Value:
+    """Return whole numbers as words; all others are one that no training saw."""
+    # Beyond 2⁵³ no number is a code, and int64 ends at 2⁶³.
+    near = graph("Less", graph("Abs", x), graph.constant(2.0**53))
+    whole = graph("And", near, graph("Equal", x, graph("Floor", x)))
+    # Not a cast to text at once: that of 17.0 is not defined.
+    integers = graph.cast(graph("Where", whole, x, graph.constant(0.0)), np.int64)
+    words = graph("Where", whole, graph.cast(integers, np.str_), graph.constant([[_NO_CODE]]))
+    return graph("Where", graph("IsNaN", x), graph.constant([[MISSING]]), words)
 
 
 def _clip(graph: Graph, x: Value) -> Value:

@@ -53,12 +53,12 @@ from batchprop.format import format_number
 from batchprop.tabular.fit import EARLY_STOPPING, wrap_target_scaler
 from batchprop.tabular.frames import as_pandas
 from batchprop.tabular.importance import mean_importances, permutation_importance
-from batchprop.tabular.level_means import choose_level_means
+from batchprop.tabular.mean_columns import choose_mean_columns
 from batchprop.tabular.options import read_types
 from batchprop.tabular.predictions import encode_frame, warn_unseen
 from batchprop.tabular.presets import DEFAULT_PRESET, Preset, PresetName, choose_preset
 from batchprop.tabular.schema import infer_schema
-from batchprop.tabular.transformers import TargetScaler, make_preprocessor, max_categories
+from batchprop.tabular.transformers import TargetScaler, make_preprocessor
 from batchprop.tabular.unseen import UnseenCounter
 
 _NOT_OF_NETWORKS = ("n_members", "n_bins")
@@ -139,13 +139,15 @@ class _TabularEstimator(BaseEstimator):
         frame, y = frame[kept], y[kept]
         weights = None if weights is None else weights[kept]
         types = read_types(self.types) if self.types else ()
-        self.schema_ = infer_schema(frame, dict(each.rpartition("=")[::2] for each in types))
+        typed = dict(each.rpartition("=")[::2] for each in types)
+        self.schema_ = infer_schema(frame, typed)
         n_classes = len(self.classes_) if is_classifier(self) else None
+        means = choose_mean_columns(self.schema_, frame, y, n_classes, typed)
         self.preprocessor_ = make_preprocessor(
             self.schema_,
             len(frame),
             n_bins=preset.n_bins,
-            level_means=choose_level_means(self.schema_, frame, max_categories(len(frame)), n_classes),
+            means=means,
             n_classes=n_classes,
         )
         encoded = self.preprocessor_.fit_transform(frame, y)

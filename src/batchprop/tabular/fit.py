@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from batchprop.batches import Indices
+from batchprop.data.text_rules import TextRules
 from batchprop.errors import BatchpropError, DataError, DivergedError, InputError, TargetScaleWarning
 from batchprop.estimators import Checkpoints, MLPClassifier, MLPRegressor
 from batchprop.estimators.ensemble import (
@@ -29,13 +30,14 @@ from batchprop.estimators.validation import NON_FINITE
 from batchprop.processes import current
 from batchprop.tabular.history import History, HistoryCallback, append_last_epoch
 from batchprop.tabular.jax_errors import format_jax_error, jax_errors
-from batchprop.tabular.level_means import choose_level_means
+from batchprop.tabular.level_means import NO_MEANS
+from batchprop.tabular.mean_columns import choose_mean_columns
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions, to_dict
 from batchprop.tabular.split import check_known_classes, group_split, latest_split, stratified_split
 from batchprop.tabular.target import Target, Task
 from batchprop.tabular.training_table import TrainingTable
-from batchprop.tabular.transformers import TargetScaler, make_preprocessor, max_categories
+from batchprop.tabular.transformers import TargetScaler, make_preprocessor
 from batchprop.training import EpochRecord
 
 VALIDATION_FRACTION = 0.1
@@ -187,7 +189,10 @@ def encode(table: TrainingTable, split: Split, options: TrainOptions) -> Trainin
     elif is_scaled(table.target.task, options):
         scaler = TargetScaler().fit(y[:, None])
         y, y_val = scaler.transform(y), scaler.transform(y_val)
-    most = max_categories(len(train))
+    means = NO_MEANS
+    if table.groups is None:  # of rows of one group, some would have the means of the others
+        rules = TextRules.of(options.missing, options.decimal)
+        means = choose_mean_columns(table.columns, frame, y, n_classes, options.column_types, rules)
     columns = make_preprocessor(
         table.columns,
         len(train),
@@ -195,8 +200,7 @@ def encode(table: TrainingTable, split: Split, options: TrainOptions) -> Trainin
         options.missing,
         options.decimal,
         options.bins,
-        # Of rows of one group, some would have the means of the others.
-        choose_level_means(table.columns, frame, most, n_classes) if table.groups is None else (),
+        means,
         n_classes,
     )
     X = columns.fit_transform(frame, y)

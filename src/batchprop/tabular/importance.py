@@ -156,6 +156,7 @@ def source_columns(model: Pipeline) -> Array:
         The index of the column among the model's (k,).
     """
     index = {name: i for i, name in enumerate(model["columns"].kinds)}
+    index |= {words: index[name] for name, words in model["columns"].code_names.items()}
     features: ColumnTransformer = model["features"]
     owners = np.empty(sum(part.stop - part.start for part in features.output_indices_.values()), np.intp)
     for part, transformer, names in features.transformers_:

@@ -13,49 +13,26 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.model_selection import KFold
 from sklearn.utils.validation import check_is_fitted
 
-from batchprop.tabular.schema import ColumnSchema
-
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.integer[Any]]
-
-MAX_CLASSES = 10
-"""Each column has a mean for each class: with more classes these would be most of the features."""
-
-_MAX_LEFT_OUT = 0.1
-"""If fewer rows than this share have a word without a feature of its own, features are enough."""
 
 _BINARY = 2
 _N_PARTS = 5
 
 
-def choose_level_means(
-    columns: Iterable[ColumnSchema], frame: pd.DataFrame, most: int, n_classes: int | None
-) -> list[str]:
-    """Return the columns of words for which features of their own would leave out many rows.
+class MeanColumns(NamedTuple):
+    """Columns whose values become the target's mean in the rows that hold them (`LevelMeans`).
 
-    Args:
-        columns: the schema of the columns.
-        frame: the rows to train on.
-        most: the most features of a column.
-        n_classes: the number of classes; None for a target of numbers.
-
-    >>> frame = pd.DataFrame(
-    ...     {"plane": ["a", "b", "c", "a"], "sky": ["blue", "blue", "blue", "grey"]}
-    ... )
-    >>> columns = [ColumnSchema(name, "category", "words") for name in frame]
-    >>> choose_level_means(columns, frame, 2, None), choose_level_means(columns, frame, 1, None)
-    (['plane'], ['plane', 'sky'])
+    Attributes:
+        words: columns of words; their own features are of frequent words only.
+        codes: columns of whole numbers, which are numbers too.
     """
-    if n_classes is not None and n_classes > MAX_CLASSES:
-        return []
-    names = [column.name for column in columns if column.kind == "category"]
-    return [name for name in names if _left_out(frame[name], most) > _MAX_LEFT_OUT]
+
+    words: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
 
 
-def _left_out(words: pd.Series, most: int) -> float:
-    """The share of the rows whose word is not among the most frequent ones."""
-    counts = words.value_counts()
-    return float(counts.iloc[most:].sum() / max(counts.sum(), 1))
+NO_MEANS = MeanColumns()
 
 
 class LevelMeans(TransformerMixin, BaseEstimator):
@@ -87,12 +64,12 @@ class LevelMeans(TransformerMixin, BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: npt.ArrayLike) -> Self:
         """Take the mean of each level of every column."""
-        self._fit(X, self._targets(y))
+        self._fit(X, self.targets(y))
         return self
 
     def fit_transform(self, X: pd.DataFrame, y: npt.ArrayLike) -> Floats:
         """Fit, and return the cross-fitted means of the training rows."""
-        Y = self._targets(y)
+        Y = self.targets(y)
         fitted, means = self._fit(X, Y), np.empty((len(Y), X.shape[1] * Y.shape[1]))
         for others, part in KFold(_N_PARTS, shuffle=True, random_state=0).split(Y):
             # The prior and the variances are those of all rows: others would tell a row which part it is in.
@@ -126,7 +103,7 @@ class LevelMeans(TransformerMixin, BaseEstimator):
         of_targets = [f"share {k}" for k in range(len(self.prior_))] if several else ["mean"]
         return np.array([f"{name} {of}" for name in names for of in of_targets], dtype=object)
 
-    def _targets(self, y: npt.ArrayLike) -> Floats:
+    def targets(self, y: npt.ArrayLike) -> Floats:
         """Return the targets (n, t) to average."""
         values = np.asarray(y)
         if self.n_classes is not None and self.n_classes > _BINARY:

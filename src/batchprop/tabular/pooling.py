@@ -1,18 +1,22 @@
-"""Words that share one feature, as they are rare or too many: which columns have them is told."""
+"""Words that share one feature, as they are rare or too many, and numbers that are codes: both are told."""
 
 from collections.abc import Sequence
 
 from sklearn.pipeline import Pipeline
 
+from batchprop.errors import join_truncated
 from batchprop.tabular.schema import ColumnSchema
 from batchprop.tabular.transformers import MISSING
 
 ENDS = {"text": "as one", "frequent": "by the mean target of their rows"}
 """What becomes of the other words of a part."""
 
+CODE = "codes: each value also by the mean target of its rows"
+"""What becomes of numbers that are codes."""
+
 
 def describe_pooling(model: Pipeline, columns: Sequence[ColumnSchema]) -> dict[str, str]:
-    """Return for each column of text of which several words share a feature how many have their own.
+    """Return which columns of text have words that share a feature, and which numbers are codes.
 
     Args:
         model: fitted, with the step "features".
@@ -39,4 +43,15 @@ def describe_pooling(model: Pipeline, columns: Sequence[ColumnSchema]) -> dict[s
                     kept = len(set(words).difference(rare, [MISSING]))
                     of = values[name].replace("value", "word")
                     pooled[name] = f"{kept:,} of {of} kept, the rest {ENDS[part]}"
-    return pooled
+    return pooled | dict.fromkeys(model["columns"].codes, CODE)
+
+
+def pooling_notes(model: Pipeline, columns: Sequence[ColumnSchema]) -> list[str]:
+    """Return a sentence on the words that share a feature, and one on the numbers that are codes."""
+    pooled, notes = describe_pooling(model, columns), []
+    if words := [f"{name}: {note}" for name, note in pooled.items() if note != CODE]:
+        notes.append(f"Words are pooled in {join_truncated(words, 5)}.")
+    if codes := model["columns"].codes:
+        more = "each value counts by the mean target of its rows, too"
+        notes.append(f"Numbers are codes in {join_truncated(codes, 5)}: {more}.")
+    return notes

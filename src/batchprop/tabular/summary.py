@@ -84,7 +84,7 @@ def data_summary(data: TrainingTable, parts: Split, pooling: Mapping[str, str] |
         tables.append(Table("Columns read from text", ("column", "read as"), tuple(readings)))
     if pooling:
         pooled = tuple(pooling.items())[:_MAX_GAPS]
-        tables.append(Table("Columns with pooled words", ("column", "words"), pooled))
+        tables.append(Table("Pooled words and codes", ("column", "values"), pooled))
     gaps = [column for column in data.columns if column.missing]
     if gaps:
         gaps.sort(key=lambda column: -column.missing)

@@ -14,7 +14,7 @@ import pandas as pd
 from batchprop.data.files import as_paths
 from batchprop.data.memory import parse_memory
 from batchprop.data.tables import check_source
-from batchprop.errors import OneClassWarning, ParameterError, UnseenValueWarning, join_truncated, warn
+from batchprop.errors import OneClassWarning, ParameterError, UnseenValueWarning, warn
 from batchprop.processes import current
 from batchprop.tabular.cross_validation import cross_validate
 from batchprop.tabular.fit import check_same_table, fit, layer_sizes
@@ -23,7 +23,7 @@ from batchprop.tabular.history import EpochSummary
 from batchprop.tabular.model import Data, FreshRecord, TrainedModel
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import SOURCE_OPTIONS, TrainOptions, make_options
-from batchprop.tabular.pooling import describe_pooling
+from batchprop.tabular.pooling import pooling_notes
 from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.resume import remove_checkpoints, save_resume_info, start_or_resume
 from batchprop.tabular.training_input import prepare
@@ -133,9 +133,8 @@ def train(
         n_trainings = 1 + (resolved.folds or 0)
         shared = replace(resolved, time_limit=resolved.time_limit and resolved.time_limit / n_trainings)
         scores = None if resolved.folds is None else cross_validate(table, shared, observer)
-        if pooled := describe_pooling(data.columns, table.columns):
-            notes = [f"{name}: {note}" for name, note in pooled.items()]
-            observer.on_note(f"Words are pooled in {join_truncated(notes, 5)}.")
+        for note in pooling_notes(data.columns, table.columns):
+            observer.on_note(note)
         observer.on_network(layer_sizes(table, data.features, resolved.hidden), resolved)
         with observer.watch_training(resolved.epochs, resolved.n_members):
             pipeline = fit(table, data, shared, history, observer, checkpoints=checkpoints)

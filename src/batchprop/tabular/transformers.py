@@ -4,7 +4,7 @@ Index legend: n rows, c columns of a kind, k features.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -24,7 +24,7 @@ from batchprop.errors import DataError, RowError, did_you_mean, format_value, jo
 from batchprop.format import pluralize
 from batchprop.tabular.dtypes import SECONDS, is_scalar, to_seconds
 from batchprop.tabular.frames import as_pandas, format_label
-from batchprop.tabular.level_means import LevelMeans
+from batchprop.tabular.level_means import NO_MEANS, LevelMeans, MeanColumns
 from batchprop.tabular.piecewise import PiecewiseLinear, count_bins
 from batchprop.tabular.presets import LONG
 from batchprop.tabular.scales import scale_to_1
@@ -57,6 +57,9 @@ MAX_CATEGORIES, MAX_CATEGORIES_OF_LONG = 256, 64
 MAX_ABS = 1e100
 """The limit of numbers: those beyond are clipped to it, and up to it no intermediate result overflows."""
 
+MAX_CODE = 2**53
+"""Whole numbers from here on are no codes: not all of them are floats."""
+
 _DAY = np.timedelta64(1, "D")
 _FLOAT32_DIGITS = 7
 _EXACT_DECIMALS = 22  # up to 10²² float64 holds powers of ten exactly
@@ -78,7 +81,7 @@ def make_preprocessor(
     missing: Sequence[str] | None = None,
     decimal: str | None = None,
     n_bins: int = 0,
-    level_means: Sequence[str] = (),
+    means: MeanColumns = NO_MEANS,
     n_classes: int | None = None,
 ) -> Pipeline:
     """Build the transformer from a table to float32 features.
@@ -97,7 +100,7 @@ def make_preprocessor(
         missing: the words that mean "missing"; None for the usual ones.
         decimal: the sign before the decimals of numbers in text, "." or ","; None for either.
         n_bins: the most bins of a number; 0 for none. A short or wide table has fewer, a long one none.
-        level_means: the columns of text whose words become the target's mean in the rows that hold them
+        means: the columns whose words, or whole numbers, become the target's mean in the rows that hold them
             (`LevelMeans`), encoded as a number; of these only words of 25 rows and more become one-hot. The
             pipeline is then fitted to a target, and its ``fit_transform`` differs from ``transform``: it is
             cross-fitted.
@@ -113,19 +116,21 @@ def make_preprocessor(
         raise DataError("no column is left to predict from: add columns whose values differ")
     kinds = {kind: [name for name in used if used[name] == kind] for kind in used.values()}
     text = kinds.get("category", []) + kinds.get("boolean", [])
-    text = [name for name in text if name not in level_means]
+    text = [name for name in text if name not in means.words]
     numbers, dates = kinds.get("number", []), kinds.get("date", [])
-    n_bins = count_bins(n_bins, rows, len(numbers) + len(DateParts.PARTS) * len(dates) + len(level_means))
+    caster = ColumnCaster(used, target, spellings, missing, decimal, list(means.codes))
+    words = [*means.words, *caster.code_names.values()]
+    n_bins = count_bins(n_bins, rows, len(numbers) + len(DateParts.PARTS) * len(dates) + len(words))
     parts = [
         ("numbers", make_pipeline(*_number_steps(n_bins)), numbers),
         ("dates", make_pipeline(DateParts(), *_number_steps(n_bins)), dates),
-        ("text", _make_one_hot(rows, min(MIN_FREQUENCY, rows // 100)), text),
-        ("means", make_pipeline(LevelMeans(n_classes), *_number_steps(n_bins)), list(level_means)),
-        ("frequent", _make_one_hot(rows, MIN_FREQUENCY_BESIDE_MEANS), list(level_means)),
+        ("text", _make_one_hot(rows, fewest_rows(rows)), text),
+        ("means", make_pipeline(LevelMeans(n_classes), *_number_steps(n_bins)), words),
+        ("frequent", _make_one_hot(rows, MIN_FREQUENCY_BESIDE_MEANS), words),
     ]
     return Pipeline(
         [
-            ("columns", ColumnCaster(used, target, spellings, missing, decimal)),
+            ("columns", caster),
             ("features", ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)),
         ]
     )
@@ -173,11 +178,16 @@ def max_categories(rows: int) -> int:
     return MAX_CATEGORIES if rows <= LONG else MAX_CATEGORIES_OF_LONG
 
 
+def fewest_rows(rows: int) -> int:
+    """Return the fewest rows of a word with a feature of its own, of a table of so many rows."""
+    return max(1, min(MIN_FREQUENCY, rows // 100))
+
+
 def _make_one_hot(rows: int, min_frequency: int) -> OneHotEncoder:
     return OneHotEncoder(
         # Unknown and rare words share a feature: the training data has little information on either.
         handle_unknown="infrequent_if_exist",
-        min_frequency=max(1, min_frequency),
+        min_frequency=min_frequency,
         max_categories=max_categories(rows),
         sparse_output=False,
         dtype=np.float32,
@@ -237,10 +247,13 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
             take every unit and zone.
         missing: the words that mean "missing"; None for the usual ones.
         decimal: the sign before the decimals of numbers in text, "." or ","; None for either.
+        codes: columns of whole numbers that become words, too, in a column of their own.
 
     >>> table = pd.DataFrame({"more": [1, 2], "b": ["x", None], "a": [1, 2]})
     >>> ColumnCaster({"a": "number", "b": "category"}).fit_transform(table).to_numpy().tolist()
     [[1.0, 'x'], [2.0, '(missing)']]
+    >>> ColumnCaster({"a": "number"}, codes=["a"]).fit_transform(table).to_dict("list")
+    {'a': [1.0, 2.0], 'a value': ['1', '2']}
     """
 
     def __init__(
@@ -250,12 +263,19 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         spellings: Mapping[str, str] | None = None,
         missing: Sequence[str] | None = None,
         decimal: str | None = None,
+        codes: Sequence[str] = (),
     ) -> None:
         self.kinds = kinds
         self.target = target
         self.spellings = spellings
         self.missing = missing
         self.decimal = decimal
+        self.codes = codes
+
+    @property
+    def code_names(self) -> dict[str, str]:
+        """Column of codes → the column of their words."""
+        return {name: _unused(f"{name} value", self.kinds) for name in self.codes}
 
     @property
     def text_rules(self) -> TextRules:
@@ -287,6 +307,7 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
             name: _cast_to_kind(X[name], kind, spellings.get(name, ""), rules)
             for name, kind in self.kinds.items()
         }
+        columns |= {words: _number_words(columns[name]) for name, words in self.code_names.items()}
         return pd.DataFrame(columns, copy=False)
 
     def check_names(self, names: Sequence[str]) -> None:
@@ -312,8 +333,15 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         return True
 
     def get_feature_names_out(self, names: object = None) -> npt.NDArray[np.object_]:  # noqa: ARG002
-        """Return the names of the known columns."""
-        return np.array(list(self.kinds), dtype=object)
+        """Return the names of the known columns, and those of the words of codes."""
+        return np.array([*self.kinds, *self.code_names.values()], dtype=object)
+
+
+def _unused(name: str, used: Collection[str]) -> str:
+    """Return a name that no column has: with a prime behind it, if one has it."""
+    while name in used:
+        name += "′"
+    return name
 
 
 def cast_column(
@@ -461,6 +489,15 @@ def _cast_words(column: pd.Series, kind: str, rules: TextRules) -> pd.Series:
     # Some words differ in their blanks only, or mean "missing".
     places, words = pd.factorize(_CONVERT[kind](clean(pd.Series(distinct, dtype=object), rules)))
     return pd.Series(pd.Categorical.from_codes(places[codes], words), column.index, name=column.name)
+
+
+def _number_words(numbers: pd.Series) -> pd.Series:
+    """Convert whole numbers to words; the others are words that no training saw."""
+    codes, distinct = pd.factorize(numbers, use_na_sentinel=False)
+    whole = (distinct % 1 == 0) & (np.abs(distinct) < MAX_CODE)
+    words = [str(int(x)) if is_whole else repr(float(x)) for x, is_whole in zip(distinct, whole, strict=True)]
+    words = [MISSING if word == "nan" else word for word in words]
+    return pd.Series(pd.Categorical.from_codes(codes, pd.Index(words)), numbers.index)
 
 
 _CONVERT: dict[str, Callable[[pd.Series], pd.Series]] = {
