@@ -78,10 +78,10 @@ def choose_mean_columns(
 
 
 def _left_out(words: "pd.Series[Any]") -> float:
-    """The share of the rows whose word is rare, or not among the most frequent ones."""
+    """The share of the rows whose word has no feature of its own; a word of one row has no mean, either."""
     counts, rows = words.value_counts(), len(words)
-    kept = counts.iloc[: max_categories(rows)]
-    return 1.0 - float(kept[kept >= fewest_rows(rows)].sum() / max(counts.sum(), 1))
+    kept = (counts >= fewest_rows(rows)).to_numpy() & (np.arange(len(counts)) < max_categories(rows))
+    return float(counts[~kept & (counts > 1)].sum() / max(counts.sum(), 1))
 
 
 def _is_code(numbers: "pd.Series[float]", y: npt.ArrayLike, n_classes: int | None) -> bool:
