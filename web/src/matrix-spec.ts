@@ -123,11 +123,11 @@ function featureGroups({ data: { source, images } }: BatchState): RowGroup[] {
 }
 
 function axisTag(batch: BatchState, { rows, columns, slices, asImages }: MatrixOptions): string {
-  if (asImages && batch.pixels) return slices ? "a sheet for each example: an image for each unit" : "an image for each unit";
+  if (asImages && batch.pixels) return slices ? "a slice for each example: an image for each unit" : "an image for each unit";
   const name = (axis: number | string): string => (typeof axis === "string" ? axis : axis === 0 ? "features" : axis === batch.outputLayer ? "outputs" : "units");
   const down = rows === -1 ? "" : `${name(rows)}\u00a0↓`;
   const right = columns === "one" ? "" : `${name(columns)}\u00a0→`;
-  return [slices ? "a sheet for each example:" : "", down, right].filter(Boolean).join(" ");
+  return [slices ? "a slice for each example:" : "", down, right].filter(Boolean).join(" ");
 }
 
 /** "4 × 7"; "1,000 × 1,000, 64 × 64 drawn" where not all is. */
