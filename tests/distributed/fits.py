@@ -6,15 +6,16 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
-# What each process would import.
-import jax  # noqa: F401
-
-import batchprop.engines.compiled  # noqa: F401
 from batchprop.distributed.launcher import free_port, launch
 from tests.distributed import cut_link, survivor, worker
 from tests.distributed.forks import fork_in_launcher
+
+# What each process would import.
+for module in ("jax", "batchprop.engines.compiled", "dp_accounting", "safetensors.numpy"):
+    import_module(module)
 
 PROGRAMS = {"cut_link": cut_link.main, "survivor": survivor.main, "worker": worker.main}
 CHECKS = [*worker.FITS, "refused", "interrupted"]
@@ -40,7 +41,7 @@ def main(folder: Path) -> None:
         os.mkfifo(folder / name)
     start(2, "cut_link", folder, max_restarts=0)
     start(2, "survivor", folder)
-    start(3, "worker", folder, "plain", "saved-2")
+    start(4, "worker", folder, "plain", "saved-2")
     start(2, "worker", folder, *CHECKS, "saved-4", f"version-{free_port()}")
 
 

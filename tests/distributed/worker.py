@@ -18,7 +18,7 @@ import batchprop as bp
 from batchprop.distributed import clusters, runtime
 from batchprop.estimators.interface import FitInterface
 
-CUTS = {1: (0, 150), 2: (0, 40, 150), 3: (0, 7, 8, 150)}
+CUTS = {1: (0, 150), 2: (0, 40, 150), 4: (0, 7, 8, 70, 150)}
 """The first row of each process, and the number of rows: shares of several sizes."""
 
 EPOCHS = 4
