@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
@@ -61,9 +62,16 @@ def test_processes_with_dropout_agree(two: list[dict[str, Any]]) -> None:
 def test_processes_that_read_their_own_partitions_learn_as_much(two: list[dict[str, Any]]) -> None:
     first, second = (results["shuffled"] for results in two)
     assert first == second
-    alone = [worker.classifier(max_iter=30, tol=0, random_state=seed) for seed in range(4)]
+    alone = [worker.classifier(max_iter=12, tol=0, random_state=seed) for seed in range(4)]
     losses = [clf.fit(worker.Rows(0, 1).chunks).loss_ for clf in alone]
     assert min(losses) * 0.9 < first["loss"][-1] < max(losses) * 1.1
+
+
+def test_every_process_reads_half_of_the_rows(two: list[dict[str, Any]]) -> None:
+    sizes = np.diff(worker.CHUNK_STARTS)
+    read = [results["read"] for results in two]
+    assert sorted(read[0] + read[1]) == [*range(len(sizes))]
+    assert [sizes[own].sum() for own in read] == [75, 75]
 
 
 def test_stop_of_one_process_stops_all(two: list[dict[str, Any]]) -> None:
