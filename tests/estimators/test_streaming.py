@@ -13,7 +13,8 @@ from scipy.sparse import csr_matrix
 from sklearn.datasets import load_digits
 
 import batchprop as bp
-from batchprop.data.shuffle import ShuffleConfig, shuffled_chunks
+from batchprop.batches import Dataset, SharedBatches
+from batchprop.data.shuffle import ShuffleConfig, shared_chunks, shuffled_chunks
 from batchprop.data.sources import ArraySource, IterableSource
 from batchprop.errors import CheckpointError, InputError, ParameterError
 from batchprop.estimators import base, checkpoint_manager, datasets
@@ -230,6 +231,26 @@ def test_resumed_streamed_fit_gives_the_same_weights(
         mixing(monkeypatch, rows=1000, runs=1)  # there is other memory now
     resumed = estimator("multiclass", **parameters).fit(source, checkpoint=tmp_path, resume=True)
     same(resumed, whole)
+
+
+def test_four_processes_hold_a_quarter_of_the_rows_each() -> None:
+    rows, parts = np.arange(320.0)[:, None], np.arange(16).reshape(4, 4)
+    # Ten rows of each process in a batch of forty.
+    counts, config = np.full((4, 8), 10), ShuffleConfig(rows=160, partitions=4)
+    taken, empty = list[float](), Dataset(rows[:0], rows[:0])
+
+    def open_partition(partition: int, size: int) -> Iterator[Dataset]:
+        part = rows[20 * partition : 20 * (partition + 1)]
+        return (Dataset(part[i : i + size], part[i : i + size]) for i in range(0, 20, size))
+
+    for process, own in enumerate(parts):
+        chunks = shared_chunks(open_partition, own.tolist(), counts, process, config, 0, empty)
+        for chunk in next(chunks):
+            batches = chunk.batches
+            assert isinstance(batches, SharedBatches)
+            assert chunk.dataset.n_rows <= config.rows / 4 + 20, "a quarter of the buffer, and a block"
+            taken += [row for batch in batches.own for row in chunk.dataset.X[batch, 0]]
+    assert sorted(taken) == rows[:, 0].tolist()
 
 
 def test_other_number_of_processes_within_an_epoch_is_told(
