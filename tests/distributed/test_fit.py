@@ -83,8 +83,9 @@ def test_error_of_one_process_is_told_by_all(two: list[dict[str, Any]]) -> None:
     assert first["rows"] == f"process 1: {second['rows']}"
     assert "NaN" in second["rows"]
     assert first["settings"] == second["settings"]
-    assert first["settings"].startswith("process 1 trains with another alpha, 0.1, and process 0 with 0.0")
+    assert first["settings"].startswith("process 1 and process 0 differ in alpha, 0.1 and 0.0:")
     assert "columns of X" in first["columns"]
+    assert first["table"].startswith("process 1 and process 0 differ in the rows of the table's parts")
     assert "engine='numpy' does not go with several processes" in first["engine"]
     assert "called before" in first["joined twice"]
 

@@ -95,6 +95,20 @@ def test_command_of_a_launcher_joins_its_processes(
     assert call["coordinator_bind_address"] == call["coordinator"]
 
 
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        ({"TPU_WORKER_HOSTNAMES": "10.0.0.1,10.0.0.2"}, "a TPU pod"),
+        ({"TPU_WORKER_HOSTNAMES": "localhost"}, None),
+        ({**SLURM, "SLURM_STEP_NUM_TASKS": "1"}, None),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, "Open MPI"),
+    ],
+)
+def test_launcher_is_known_by_its_variables(variables: dict[str, str], name: str | None) -> None:
+    found = clusters.find_cluster(variables)
+    assert (found and found.name) == name
+
+
 def test_pod_of_the_jobset_joins_the_others(joined: list[dict[str, Any]]) -> None:
     manifest = jobset()
     (job,) = manifest["spec"]["replicatedJobs"]

@@ -140,6 +140,7 @@ def refused(rows: Rows, **_: Any) -> dict[str, str]:
         "rows": lambda: classifier().fit(spoilt, rows.y),
         "settings": lambda: classifier(alpha=0.1 * rows.index).fit(rows.X, rows.y),
         "columns": lambda: classifier().fit(rows.X[:, rows.index :], rows.y),
+        "table": lambda: classifier().fit(rows.chunks[rows.index :]),
         "engine": lambda: classifier(engine="numpy").fit(rows.X, rows.y),
         "joined twice": lambda: bp.distributed.initialize("127.0.0.1:1", 0, 2),
     }
