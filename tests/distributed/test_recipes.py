@@ -7,15 +7,17 @@ import shlex
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import jax
 import pandas as pd
 import pytest
 
-from batchprop.distributed import clusters, initialize
+from batchprop.distributed import clusters, initialize, runtime
 from batchprop.errors import BatchpropError
 from batchprop.tabular import train_table
 from tests.cli.commands import run
@@ -133,6 +135,27 @@ def test_name_of_loopback_is_no_address_to_listen_at(
         initialize("node0:29400", 0, 2)
     assert joined[0]["coordinator_bind_address"] == listens
     assert ["'node0' for 127.0.1.1" in str(each.message) for each in recwarn] == [True] * (listens[0] == "[")
+
+
+class Texts(dict[str, str]):
+    """JAX's coordination service, with the texts of other processes."""
+
+    key_value_set = dict.__setitem__
+
+    def blocking_key_value_get(self, key: str, _: int) -> str:
+        return self[key]
+
+
+@pytest.mark.parametrize(("other", "refused"), [("node1 reachable", True), ("node0 loopback", False)])
+def test_machine_that_others_do_not_reach_is_refused(
+    monkeypatch: pytest.MonkeyPatch, other: str, refused: bool
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "node0")
+    monkeypatch.setattr(socket, "gethostbyname", {"node0": "127.0.1.1"}.get)
+    state = SimpleNamespace(client=Texts({"batchprop-name/1": other}), process_id=0, num_processes=2)
+    message = "machine of process 0 takes its own name, node0, for its loopback"
+    with pytest.raises(BatchpropError, match=message) if refused else nullcontext():
+        runtime._check_names(state)
 
 
 def test_actors_of_ray_train_as_one(tmp_path: Path) -> None:

@@ -211,8 +211,17 @@ def _join(device: str | None, step_timeout: float | None) -> None:
     state = _state()
     _check_versions(state)
     devices: dict[int, Any] = {}
-    for each in jax.devices(device):
-        devices.setdefault(each.process_index, each)
+    try:
+        for each in jax.devices(device):
+            devices.setdefault(each.process_index, each)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:120]
+        raise BatchpropError(
+            f"JAX finds no device for several processes ({reason}): give another `device`; on CPUs the name "
+            f"of this machine, {socket.gethostname()}, must lead to its network address"
+        ) from error
+    if devices[0].platform == "cpu":
+        _check_names(state)
     mesh = ProcessMesh([devices[process] for process in sorted(devices)])
     with _without_output():
         # The first of a program's collectives prints a line.
@@ -225,18 +234,36 @@ def _check_versions(state: Any) -> None:
     """Refuse other versions, before a device is asked for."""
     import jax
 
-    state.client.key_value_set(f"batchprop-version/{state.process_id}", f"{__version__} {jax.__version__}")
-    texts = (
-        state.client.blocking_key_value_get(f"batchprop-version/{process}", _PATIENCE_MS)
-        for process in range(state.num_processes)
-    )
-    versions = [text.split() for text in texts]
+    versions = [text.split() for text in _exchange(state, "version", f"{__version__} {jax.__version__}")]
     for process, version in enumerate(versions):
         if version != versions[0]:
             raise BatchpropError(
                 f"process {process} has batchprop {version[0]} with JAX {version[1]}, and process 0 has "
                 f"{versions[0][0]} with {versions[0][1]}: install the same versions everywhere"
             )
+
+
+def _check_names(state: Any) -> None:
+    """Refuse a machine that others would look for on their own loopback interface, and wait for."""
+    name = socket.gethostname()
+    loopback = "loopback" if _is_name_of_loopback(name) else "reachable"
+    machines = [text.split() for text in _exchange(state, "name", f"{name} {loopback}")]
+    for process, (name, how) in enumerate(machines):
+        if how == "loopback" and len({name for name, _ in machines}) > 1:
+            raise BatchpropError(
+                f"the machine of process {process} takes its own name, {name}, for its loopback interface, "
+                "where other machines do not reach its sums: give the name its network address in its "
+                "/etc/hosts"
+            )
+
+
+def _exchange(state: Any, what: str, own: str) -> list[str]:
+    """Return a text of each process, before there is a device."""
+    state.client.key_value_set(f"batchprop-{what}/{state.process_id}", own)
+    return [
+        state.client.blocking_key_value_get(f"batchprop-{what}/{process}", _PATIENCE_MS)
+        for process in range(state.num_processes)
+    ]
 
 
 def _state() -> Any:
