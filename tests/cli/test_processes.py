@@ -75,6 +75,10 @@ def test_sigterm_saves_the_model_of_all(tmp_path, origin):
         started.close()
     assert json.loads((out / "settings.json").read_text())["training"]["interrupted"] is True
     assert (tmp_path / "model.checkpoints").is_dir()
+    # In memory, each has trained on its part of the rows.
+    quick: dict[str, Any] = {"hidden": (8,), "epochs": 1, "batch_size": 16, "engine": "numpy"}
+    (alone,) = train_table(table, target="species", **quick, **PLAIN).history
+    assert pd.read_csv(out / "history.csv")["loss"][0] == pytest.approx(alone.loss, rel=1e-5)
 
 
 @pytest.mark.parametrize(
