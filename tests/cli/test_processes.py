@@ -71,6 +71,7 @@ def test_sigterm_saves_the_model_of_all(tmp_path, origin):
             if line.startswith("epoch 1/"):
                 started.send_signal(signal.SIGTERM)
         assert started.wait() == 128 + signal.SIGTERM, "".join(printed)
+        assert f"--processes 2 --out {out}" in "".join(printed)
     finally:
         started.close()
     assert json.loads((out / "settings.json").read_text())["training"]["interrupted"] is True
