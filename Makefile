@@ -28,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage lint types format docs page bench bench-private bench-bad-rows bench-streamed bench-reading bench-tables crash fuzz clean
+.PHONY: help demo test coverage lint types format docs page bench bench-private bench-bad-rows bench-streamed bench-reading bench-processes bench-tables crash fuzz clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -97,6 +97,9 @@ bench-reading: $(VENV)/.bench-reading  ## time reading, training and predicting 
 	$(BIN)/python -m benchmarks.predicting $(QUICK)
 	$(BIN)/python -m benchmarks.train_phases $(QUICK)
 	$(BIN)/python -m benchmarks.reading $(QUICK)
+
+bench-processes: $(VENV)/.bench-quick  ## time a step in one process and in two, and predict 64 machines (3 minutes; QUICK=--quick to try it)
+	$(BIN)/python -m benchmarks.processes $(QUICK)
 
 bench-tables: $(VENV)/.bench-tables$(if $(QUICK),-quick)  ## the league: errors and times on 40 tables beside boosted trees and networks (days; goes on where it stopped; QUICK=--quick to try it)
 	$(BIN)/python -m benchmarks.league $(QUICK)

@@ -1,7 +1,9 @@
 """Microseconds per step in one process and in two, on one core each, and where they go.
 
 ``python -m benchmarks.processes [--quick]`` starts the processes itself, and prints a table and a prediction
-for more processes over a network. Each figure is the least of several rounds: another load matters less.
+for more processes over a network. Of a step in two processes, compute is a step of half the batch in one, sum
+is the collective alone, and wait is what is left. Each figure is the least of several rounds: another load
+matters less.
 """
 
 from __future__ import annotations
@@ -95,10 +97,12 @@ def measure(folder: Path, *, quick: bool) -> None:
     if "BATCHPROP_NUM_PROCESSES" in os.environ:
         initialize(device="cpu")
     rounds, networks = (2, NETWORKS[:1]) if quick else (ROUNDS, NETWORKS)
+    # What each of two computes is a step of half the batch.
+    halves = [size // 2 for size in BATCH_SIZES] if current().count == 1 else []
     figures = {
         f"{list(sizes)} {size}": measure_step(sizes, size, rounds)
         for sizes in networks
-        for size in BATCH_SIZES
+        for size in (*BATCH_SIZES, *halves)
     }
     if current().count > 1:
         sums = {f"{list(sizes)}": measure_sum(n_parameters(sizes) + 1, rounds) for sizes in networks}
@@ -123,17 +127,17 @@ def predict_seconds(compute: float, n_bytes: int, n: int, gigabits: float) -> fl
 def report(one: dict[str, float], two: dict[str, float]) -> None:
     """Print the figures, and the prediction."""
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; microseconds a step\n")
-    print("| network | batch | 1 process | 2 processes | of it the sum | half the batch in 1 |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| network | batch | 1 process | 2 processes | compute | sum | wait |\n|---|---|---|---|---|---|---|"
+    )
     networks = [sizes for sizes in NETWORKS if f"{list(sizes)}" in two]
     for sizes in networks:
-        for size, half in zip(BATCH_SIZES, (None, *BATCH_SIZES[:-1]), strict=True):
-            key = f"{list(sizes)} {size}"
-            alone = "" if half is None or 2 * half != size else f"{one[f'{list(sizes)} {half}'] * 1e6:,.0f}"
-            print(
-                f"| {'-'.join(map(str, sizes))} | {size} | {one[key] * 1e6:,.0f} | {two[key] * 1e6:,.0f} "
-                f"| {two[f'{list(sizes)}'] * 1e6:,.0f} | {alone} |"
-            )
+        for size in BATCH_SIZES:
+            whole, compute = one[f"{list(sizes)} {size}"], one[f"{list(sizes)} {size // 2}"]
+            shared, collective = two[f"{list(sizes)} {size}"], two[f"{list(sizes)}"]
+            seconds = (whole, shared, compute, collective, shared - compute - collective)
+            row = " | ".join(f"{each * 1e6:,.0f}" for each in seconds)
+            print(f"| {'-'.join(map(str, sizes))} | {size} | {row} |")
     print(
         "\nPrediction, not measured: rows a second of n processes over those of one, each with its own batch"
     )

@@ -34,8 +34,8 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def three(ended: Path) -> list[dict[str, Any]]:
-    return [json.loads((ended / f"3-{index}.json").read_text()) for index in range(3)]
+def four(ended: Path) -> list[dict[str, Any]]:
+    return [json.loads((ended / f"4-{index}.json").read_text()) for index in range(4)]
 
 
 @pytest.fixture(scope="session")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
-# What each process would import.
-import jax  # noqa: F401
-
-import batchprop.engines.compiled  # noqa: F401
 from batchprop.distributed.launcher import free_port, launch
-from tests.distributed import survivor, worker
+from tests.distributed import cut_link, survivor, worker
 from tests.distributed.forks import fork_in_launcher
 
-PROGRAMS = {"survivor": survivor.main, "worker": worker.main}
+# What each process would import.
+for module in ("jax", "batchprop.engines.compiled", "dp_accounting", "safetensors.numpy"):
+    import_module(module)
+
+PROGRAMS = {"cut_link": cut_link.main, "survivor": survivor.main, "worker": worker.main}
 CHECKS = [*worker.FITS, "refused", "interrupted"]
 
 
@@ -25,18 +27,21 @@ def run(command: Sequence[str]) -> None:
     PROGRAMS[name](Path(folder), *words)
 
 
-def start(count: int, name: str, folder: Path, *words: str) -> None:
+def start(count: int, name: str, folder: Path, *words: str, max_restarts: int = 3) -> None:
     """Run a program in several processes; write how it ended."""
     told = list[str]()
-    code = launch([name, str(folder), *words], count, tell=told.append)
+    code = launch([name, str(folder), *words], count, max_restarts=max_restarts, tell=told.append)
     (folder / f"{name}-{count}.json").write_text(json.dumps({"code": code, "told": told}))
 
 
 def main(folder: Path) -> None:
     """Run all."""
     fork_in_launcher(run)
+    for name in ("cut-pid", "cut-answer"):
+        os.mkfifo(folder / name)
+    start(2, "cut_link", folder, max_restarts=0)
     start(2, "survivor", folder)
-    start(3, "worker", folder, "plain", "saved-2")
+    start(4, "worker", folder, "plain", "saved-2")
     start(2, "worker", folder, *CHECKS, "saved-4", f"version-{free_port()}")
 
 

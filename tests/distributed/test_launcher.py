@@ -32,6 +32,15 @@ def test_killed_processes_end_as_the_undisturbed_fit(ended: Path) -> None:
     assert len({digest for _, *digests in ends for digest in digests}) == 1
 
 
+def test_processes_whose_link_is_cut_end(ended: Path) -> None:
+    if (refused := ended / "cut-refused.txt").exists():
+        pytest.skip(refused.read_text())
+    how = json.loads((ended / "cut_link-2.json").read_text())
+    # Each by itself, after two seconds without a sign of the other: not by the alarm after a minute.
+    assert how["code"] == EXIT_CODE
+    assert how["told"] in [[f"process {index} gave up on the others"] for index in range(2)]
+
+
 # A process without JAX, whose peer's signs of life do not change: what a stopped process looks like.
 STUCK = """
 import json, signal, types

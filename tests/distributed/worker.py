@@ -16,10 +16,14 @@ from sklearn.datasets import load_iris
 
 import batchprop as bp
 from batchprop.distributed import clusters, runtime
+from batchprop.estimators.datasets import StreamingDataset
 from batchprop.estimators.interface import FitInterface
 
-CUTS = {1: (0, 150), 2: (0, 40, 150), 3: (0, 7, 8, 150)}
+CUTS = {1: (0, 150), 2: (0, 40, 150), 4: (0, 7, 8, 70, 150)}
 """The first row of each process, and the number of rows: shares of several sizes."""
+
+CHUNK_STARTS = (0, 5, 35, 50, 90, 120, 150)
+"""The first row of each part of the table that is read in parts, and the number of rows."""
 
 EPOCHS = 4
 
@@ -37,8 +41,7 @@ class Rows:
         self.number = self.X[:, 0] - self.X[:, 3]
         # Every process names all chunks, and reads its own.
         whole = (X[order] - X.mean(0), y[order], np.random.RandomState(1).randint(0, 4, len(y)).astype(float))
-        starts = [0, 5, 35, 50, 90, 120, 150]
-        self.chunks = [tuple(a[slice(*ends)] for a in whole) for ends in pairwise(starts)]
+        self.chunks = [tuple(a[slice(*ends)] for a in whole) for ends in pairwise(CHUNK_STARTS)]
         self.index = index
 
 
@@ -99,7 +102,7 @@ def fit_streamed(rows: Rows, **engine: Any) -> FitInterface:
 
 
 def fit_shuffled(rows: Rows, **engine: Any) -> FitInterface:
-    return classifier(max_iter=30, tol=0, **engine).fit(rows.chunks)
+    return classifier(max_iter=12, tol=0, **engine).fit(rows.chunks)
 
 
 def fit_dropout(rows: Rows, **engine: Any) -> FitInterface:
@@ -137,6 +140,7 @@ def refused(rows: Rows, **_: Any) -> dict[str, str]:
         "rows": lambda: classifier().fit(spoilt, rows.y),
         "settings": lambda: classifier(alpha=0.1 * rows.index).fit(rows.X, rows.y),
         "columns": lambda: classifier().fit(rows.X[:, rows.index :], rows.y),
+        "table": lambda: classifier().fit(rows.chunks[rows.index :]),
         "engine": lambda: classifier(engine="numpy").fit(rows.X, rows.y),
         "joined twice": lambda: bp.distributed.initialize("127.0.0.1:1", 0, 2),
     }
@@ -174,6 +178,17 @@ def join_as_another_version(index: int, port: int) -> str:
     return "joined"
 
 
+def note_partitions(read: set[int]) -> None:
+    """Note the partitions that epochs of this process read, from now on."""
+    read_partition = StreamingDataset._read_partition
+
+    def note(self: StreamingDataset, partition: int, rows: int) -> Any:
+        read.add(partition)
+        return read_partition(self, partition, rows)
+
+    patch.object(StreamingDataset, "_read_partition", note).start()
+
+
 def main(folder: Path, *checks: str) -> None:
     """Join the others, run the checks, and write their results."""
     warnings.simplefilter("ignore")  # more epochs would be better
@@ -183,7 +198,8 @@ def main(folder: Path, *checks: str) -> None:
         join_as_another_version(index, int(name[8:])) for name in checks if "version-" in name
     ]
     bp.distributed.initialize()
-    rows = Rows(index, count)
+    rows, read = Rows(index, count), set[int]()
+    note_partitions(read)
     for check in checks:
         if check.startswith("saved-"):
             results["saved"] = saved(rows, folder / "checkpoints", int(check.partition("-")[2]))
@@ -191,4 +207,5 @@ def main(folder: Path, *checks: str) -> None:
             results[check] = summary(FITS[check](rows))
         elif not check.startswith("version-"):
             results[check] = {"refused": refused, "interrupted": interrupted}[check](rows)
+    results["read"] = sorted(read)
     (folder / f"{count}-{index}.json").write_text(json.dumps(results))

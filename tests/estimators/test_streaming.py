@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +13,12 @@ from scipy.sparse import csr_matrix
 from sklearn.datasets import load_digits
 
 import batchprop as bp
-from batchprop.data.shuffle import ShuffleConfig, shuffled_chunks
+from batchprop.batches import Dataset, SharedBatches
+from batchprop.data.shuffle import ShuffleConfig, shared_chunks, shuffled_chunks
 from batchprop.data.sources import ArraySource, IterableSource
 from batchprop.errors import CheckpointError, InputError, ParameterError
 from batchprop.estimators import base, checkpoint_manager, datasets
-from batchprop.estimators.checkpoints import Checkpoints
+from batchprop.estimators.checkpoints import CheckpointData, Checkpoints
 from batchprop.estimators.datasets import StreamingDataset
 from tests.estimators.tables import CLASS_TARGETS, TARGETS, estimator, quiet, table
 from tests.estimators.test_checkpoints import DiedError, dying_after, same
@@ -229,6 +231,55 @@ def test_resumed_streamed_fit_gives_the_same_weights(
         mixing(monkeypatch, rows=1000, runs=1)  # there is other memory now
     resumed = estimator("multiclass", **parameters).fit(source, checkpoint=tmp_path, resume=True)
     same(resumed, whole)
+
+
+def test_four_processes_hold_a_quarter_of_the_rows_each() -> None:
+    rows, parts = np.arange(320.0)[:, None], np.arange(16).reshape(4, 4)
+    # Ten rows of each process in a batch of forty.
+    counts, config = np.full((4, 8), 10), ShuffleConfig(rows=160, partitions=4)
+    taken, empty = list[float](), Dataset(rows[:0], rows[:0])
+
+    def open_partition(partition: int, size: int) -> Iterator[Dataset]:
+        part = rows[20 * partition : 20 * (partition + 1)]
+        return (Dataset(part[i : i + size], part[i : i + size]) for i in range(0, 20, size))
+
+    for process, own in enumerate(parts):
+        chunks = shared_chunks(open_partition, own.tolist(), counts, process, config, 0, empty)
+        for chunk in next(chunks):
+            batches = chunk.batches
+            assert isinstance(batches, SharedBatches)
+            assert chunk.dataset.n_rows <= config.rows / 4 + 20, "a quarter of the buffer, and a block"
+            taken += [row for batch in batches.own for row in chunk.dataset.X[batch, 0]]
+    assert sorted(taken) == rows[:, 0].tolist()
+
+
+def test_other_number_of_processes_within_an_epoch_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    X, y = table("single", 200)
+    mixing(monkeypatch, rows=40, runs=4)
+    to_checkpoint = checkpoint_manager.to_checkpoint
+
+    def of_four(*given: Any) -> CheckpointData:
+        data = to_checkpoint(*given)
+        assert data.metadata["processes"] == 1
+        return CheckpointData(data.arrays, {**data.metadata, "processes": 4})
+
+    monkeypatch.setattr(checkpoint_manager, "to_checkpoint", of_four)
+
+    def resume_after(n_writes: int, *rows: Any) -> list[str]:
+        model, folder = estimator("single", batch_size=16, max_iter=3, engine="numpy"), tmp_path / "saved"
+        for resume in (False, True):
+            with dying_after(n_writes), pytest.raises(DiedError):
+                model.fit(*rows, checkpoint=Checkpoints(folder, "0s"), resume=resume)
+        rmtree(folder)
+        told = [str(recwarn.pop().message) for _ in [*recwarn]]
+        return [each for each in told if "processes" in each]
+
+    (told,) = resume_after(3, Small(X, y))
+    assert "within epoch 1 by 4 processes, and goes on with 1" in told
+    assert not resume_after(7, Small(X, y)), "at the end of the epoch"
+    assert not resume_after(2, X, y), "in memory all read in one order"
 
 
 def test_warm_start_and_given_validation_rows() -> None:

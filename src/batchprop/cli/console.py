@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from batchprop.cli.options import as_option_names
+from batchprop.cli.processes import process_words
 from batchprop.cli.terminal import printable, wrap
 from batchprop.data.standard_input import STDIN
 from batchprop.format import format_number, format_score, join_command, pluralize
@@ -210,7 +211,7 @@ def show_saved(out: Console, result: TrainingResult, folder: Path, files: Sequen
     say(out, f"Saved{cut} in {folder}: {', '.join(files)}")
     if result.interrupted and result.options.checkpoint_every is not None:
         options = to_words(replace(result.options, resume=True))
-        again = ["batchprop", "train", *map(str, tables), *options, "--out", str(folder)]
+        again = ["batchprop", "train", *map(str, tables), *options, *process_words(), "--out", str(folder)]
         rows = ", with the same rows on standard input" if STDIN in tables else ""
         out.print(f"Resume with: {join_command(again)}{rows}", soft_wrap=True)
     if words := predict_words(folder, result):

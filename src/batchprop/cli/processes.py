@@ -11,6 +11,7 @@ from typing import Any
 from batchprop.cli.options import own_option
 from batchprop.cli.terminal import echo
 from batchprop.errors import ParameterError
+from batchprop.processes import current
 
 PROCESSES = "Several processes"
 
@@ -150,6 +151,12 @@ def join_processes(values: dict[str, Any]) -> None:
     # Otherwise a lost process would cost the whole training, where its state can be saved.
     if values["solver"] != "lbfgs" and not values["record"]:
         values["checkpoint_every"] = values["checkpoint_every"] or "5min"
+
+
+def process_words() -> list[str]:
+    """Return the words that start as many processes again, if ``--processes`` started this one."""
+    started = _launcher(os.environ) == "batchprop"
+    return ["--processes", str(current().count)] if started else []
 
 
 def _launcher(environ: Mapping[str, str]) -> str | None:

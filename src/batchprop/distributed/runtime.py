@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from batchprop import __version__
-from batchprop.distributed.clusters import find_cluster
+from batchprop.distributed.clusters import Cluster, find_cluster
 from batchprop.distributed.launcher import hold_lifeline
 from batchprop.engines.forking import is_forked_from_jax
-from batchprop.errors import BatchpropError, ParameterError
+from batchprop.errors import BatchpropError, ParameterError, warn
 from batchprop.processes import current, set_current
 
 HEARTBEAT_SECONDS = 60
@@ -79,12 +80,10 @@ def initialize(
         return
     hold_lifeline(os.environ)
     _connect(
-        coordinator,
-        process_id,
-        num_processes,
-        coordinator_bind_address=bind or coordinator,
-        cluster_detection_method=None if cluster is None else cluster.method,
-        local_device_ids=None if cluster is None else cluster.local_id,
+        Cluster("", coordinator, process_id, num_processes)
+        if cluster is None
+        else cluster._replace(coordinator=coordinator, process_id=process_id, n_processes=num_processes),
+        bind,
         heartbeat_timeout_seconds=heartbeat_timeout,
         initialization_timeout=start_timeout,
     )
@@ -118,12 +117,7 @@ def _check_arguments(coordinator: Any, process_id: Any, num_processes: Any, step
         raise ParameterError(f"step_timeout={step_timeout!r} is not allowed: give seconds above 0, or None")
 
 
-def _connect(
-    coordinator: str | None,
-    process_id: int | None,
-    num_processes: int | None,
-    **settings: Any,
-) -> None:
+def _connect(cluster: Cluster, bind: str | None, **settings: Any) -> None:
     try:
         import jax
     except ModuleNotFoundError as error:
@@ -138,10 +132,14 @@ def _connect(
     configure: Callable[..., None] = jax.config.update
     configure("jax_enable_preemption_service", False)
     try:
+        cluster = _find_coordinator(cluster, settings["initialization_timeout"])
         jax.distributed.initialize(
-            coordinator,
-            num_processes,
-            process_id,
+            cluster.coordinator,
+            cluster.n_processes,
+            cluster.process_id,
+            coordinator_bind_address=bind or _bind_address(cluster.coordinator, cluster.process_id),
+            cluster_detection_method=cluster.method,
+            local_device_ids=cluster.local_id,
             shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
             **settings,
         )
@@ -153,10 +151,53 @@ def _connect(
                 "more: call distributed.initialize first"
             ) from error
         raise BatchpropError(
-            f"the processes could not be joined ({reason}): see that all {num_processes or ''} are started "
-            f"and reach {coordinator or 'process 0'}; a variable such as http_proxy may be in the way"
+            f"the processes could not be joined ({reason}): see that all {cluster.n_processes or ''} are "
+            f"started and reach {cluster.coordinator or 'process 0'}; a variable such as http_proxy may be "
+            "in the way"
         ) from error
     _leave_well()
+
+
+def _find_coordinator(cluster: Cluster, timeout: int) -> Cluster:
+    """Return the launcher with what it leaves JAX to find out, so that process 0 knows its address."""
+    if cluster.coordinator is not None:
+        return cluster
+    # Without a public name: JAX's own detection, which would let process 0 listen at every address.
+    from jax._src.clusters import ClusterEnv
+
+    found = ClusterEnv.auto_detect_unset_distributed_params(
+        None, cluster.n_processes, cluster.process_id, None, cluster.method, timeout
+    )
+    coordinator, n_processes, process_id, devices = found
+    local_id = cluster.local_id if devices is None else devices[0]
+    return cluster._replace(
+        coordinator=coordinator, process_id=process_id, n_processes=n_processes, local_id=local_id
+    )
+
+
+def _bind_address(coordinator: str | None, process_id: int | None) -> str | None:
+    """Return the address at which process 0 listens: that of the coordinator, if others reach it there."""
+    if (chosen := os.environ.get("JAX_COORDINATOR_BIND_ADDRESS")) or coordinator is None:
+        return chosen
+    host, _, port = coordinator.rpartition(":")
+    if process_id != 0 or not _is_name_of_loopback(host):
+        return coordinator
+    warn(
+        f"this machine takes its name {host!r} for {socket.gethostbyname(host)}, which others do not reach, "
+        "so process 0 listens at every address: give the coordinator as an address, or mend the name in "
+        "/etc/hosts"
+    )
+    return f"[::]:{port}"
+
+
+def _is_name_of_loopback(host: str) -> bool:
+    """Whether a name, but for localhost, is that of this machine's loopback interface."""
+    if host == "localhost" or host.startswith("127.") or "[" in host:
+        return False
+    try:
+        return socket.gethostbyname(host).startswith("127.")
+    except OSError:
+        return False
 
 
 def _join(device: str | None, step_timeout: float | None) -> None:
@@ -170,8 +211,17 @@ def _join(device: str | None, step_timeout: float | None) -> None:
     state = _state()
     _check_versions(state)
     devices: dict[int, Any] = {}
-    for each in jax.devices(device):
-        devices.setdefault(each.process_index, each)
+    try:
+        for each in jax.devices(device):
+            devices.setdefault(each.process_index, each)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:120]
+        raise BatchpropError(
+            f"JAX finds no device for several processes ({reason}): give another `device`; on CPUs the name "
+            f"of this machine, {socket.gethostname()}, must lead to its network address"
+        ) from error
+    if devices[0].platform == "cpu":
+        _check_names(state)
     mesh = ProcessMesh([devices[process] for process in sorted(devices)])
     with _without_output():
         # The first of a program's collectives prints a line.
@@ -184,18 +234,36 @@ def _check_versions(state: Any) -> None:
     """Refuse other versions, before a device is asked for."""
     import jax
 
-    state.client.key_value_set(f"batchprop-version/{state.process_id}", f"{__version__} {jax.__version__}")
-    texts = (
-        state.client.blocking_key_value_get(f"batchprop-version/{process}", _PATIENCE_MS)
-        for process in range(state.num_processes)
-    )
-    versions = [text.split() for text in texts]
+    versions = [text.split() for text in _exchange(state, "version", f"{__version__} {jax.__version__}")]
     for process, version in enumerate(versions):
         if version != versions[0]:
             raise BatchpropError(
                 f"process {process} has batchprop {version[0]} with JAX {version[1]}, and process 0 has "
                 f"{versions[0][0]} with {versions[0][1]}: install the same versions everywhere"
             )
+
+
+def _check_names(state: Any) -> None:
+    """Refuse a machine that others would look for on their own loopback interface, and wait for."""
+    name = socket.gethostname()
+    loopback = "loopback" if _is_name_of_loopback(name) else "reachable"
+    machines = [text.split() for text in _exchange(state, "name", f"{name} {loopback}")]
+    for process, (name, how) in enumerate(machines):
+        if how == "loopback" and len({name for name, _ in machines}) > 1:
+            raise BatchpropError(
+                f"the machine of process {process} takes its own name, {name}, for its loopback interface, "
+                "where other machines do not reach its sums: give the name its network address in its "
+                "/etc/hosts"
+            )
+
+
+def _exchange(state: Any, what: str, own: str) -> list[str]:
+    """Return a text of each process, before there is a device."""
+    state.client.key_value_set(f"batchprop-{what}/{state.process_id}", own)
+    return [
+        state.client.blocking_key_value_get(f"batchprop-{what}/{process}", _PATIENCE_MS)
+        for process in range(state.num_processes)
+    ]
 
 
 def _state() -> Any:

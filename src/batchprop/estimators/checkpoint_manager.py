@@ -30,6 +30,7 @@ from batchprop.estimators.interface import FitInterface
 from batchprop.estimators.source_summary import DEFAULT_MEMORY
 from batchprop.estimators.validation import FitArgs
 from batchprop.files import file_lock
+from batchprop.format import pluralize
 from batchprop.processes import Processes, current
 from batchprop.schedules import Schedule
 from batchprop.training import Engine, TrainProgress
@@ -192,6 +193,7 @@ def to_checkpoint(
     """
     plain = {
         "threads": threads,
+        "processes": current().count,
         "fingerprint": fingerprint,
         "rows_seen": rows_seen,
         "rng": start.rng_state,
@@ -249,6 +251,20 @@ def warn_of_threads(data: CheckpointData, threads: int | None) -> None:
             f"this fit was saved with {saved} BLAS threads, and now has {threads}: sums are rounded "
             "otherwise, so the weights may differ in their last digits from those of an uninterrupted fit; "
             f"OPENBLAS_NUM_THREADS={saved} (MKL_NUM_THREADS) before the start keeps them bit for bit"
+        )
+
+
+def warn_of_processes(data: CheckpointData, progress: TrainProgress, n_processes: int) -> None:
+    """Warn where another number of processes goes on within an epoch: they read its rows in another order."""
+    with checkpoint_errors():
+        saved = read_count(data.metadata.get("processes", n_processes))
+        in_parts = "shuffle_config" in dict(data.metadata["fingerprint"])
+    if in_parts and len(progress.losses) and saved != n_processes:
+        warn(
+            f"this fit was saved within epoch {progress.epochs + 1} by "
+            f"{pluralize(saved, 'process', 'processes')}, and goes on with {n_processes}, which read the "
+            "table's parts in another order: in the rest of this epoch some rows come a second time, and as "
+            "many do not come; in later epochs each comes once"
         )
 
 
@@ -369,6 +385,8 @@ class CheckpointManager:
             states = from_checkpoint(start.resumed, self.state)
             with checkpoint_errors():
                 self._go_to(states["now"])
+            if start.writes:
+                warn_of_processes(start.resumed, self.state.progress, current().count)
             self._best = states.get("best", self.state)
 
     @property

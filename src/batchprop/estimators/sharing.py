@@ -97,8 +97,8 @@ def check_same(settings: dict[str, Any]) -> None:
         for name, value in everywhere[0].items():
             if other.get(name) != value:
                 raise InputError(
-                    f"process {process} trains with another {name}, {short_repr(other.get(name))}, and "
-                    f"process 0 with {short_repr(value)}: start all with the same settings and columns"
+                    f"process {process} and process 0 differ in {name}, {short_repr(other.get(name))} and "
+                    f"{short_repr(value)}: start all with the same settings and table"
                 )
 
 

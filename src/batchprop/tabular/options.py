@@ -1147,9 +1147,11 @@ def to_words(options: TrainOptions, names: Iterable[str] | None = None) -> list[
         names: of the options to return; None for all.
 
     >>> to_words(
-    ...     make_options(target="price", drop=("id", "last, first"), hidden=(), record=True)
+    ...     make_options(
+    ...         target="price", drop=("id", "last, first"), hidden=(), bins=0, record=True
+    ...     )
     ... )
-    ['--target', 'price', '--drop', 'id,"last, first"', '--hidden', 'none', '--record']
+    ['--target', 'price', '--drop', 'id,"last, first"', '--hidden', 'none', '--bins', '0', '--record']
     """
     words = list[str]()
     defaults = {name: getattr(TrainOptions, name) for name in option_table()}
@@ -1165,7 +1167,7 @@ def to_words(options: TrainOptions, names: Iterable[str] | None = None) -> list[
             words += [word for each in value for word in (flag, str(each))]
         else:
             # Of hidden layers there may be none, and no word but the empty one may mean "missing".
-            words += [flag, format_text(value) if value or name == "hidden" else ""]
+            words += [flag, "" if value == () and name != "hidden" else format_text(value)]
     return words
 
 

@@ -8,6 +8,7 @@ Index legend: n rows, c columns of a kind, k features.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +21,10 @@ from batchprop.data.arrow import get_column
 from batchprop.data.sketches import Floats, WeightedSamples
 from batchprop.data.text_rules import TextRules
 from batchprop.errors import DataError, join_truncated
+from batchprop.processes import current
 from batchprop.tabular.roles import read_weights
 from batchprop.tabular.schema import ColumnSchema
+from batchprop.tabular.sharing import ColumnSummary, gather_summaries
 from batchprop.tabular.spelling import ZONED
 from batchprop.tabular.statistics import ColumnAccumulator, MemoryBudget
 from batchprop.tabular.target import Task
@@ -61,6 +64,7 @@ def fit_streaming(
     decimal: str | None = None,
     from_text: bool = False,
     n_bins: int = 0,
+    columns: Sequence[str] | None = None,
 ) -> FittedPreprocessing:
     """Infer the schema, fit the transformer to features, and count the target, in one pass over a table.
 
@@ -92,6 +96,8 @@ def fit_streaming(
         from_text: whether the target is the text of a CSV file, in which numbers are spelled, as in
             ``read_target``.
         n_bins: the most bins of a number, as for ``make_preprocessor``.
+        columns: all columns to predict from, if several processes learn a part each: the blocks of this one
+            hold those of them that ``own_columns`` gives.
 
     Returns:
         The columns, the fitted transformer, the target and the number of rows.
@@ -109,15 +115,19 @@ def fit_streaming(
     ([[0.94...]], [2, 1])
     """
     table: _Table | None = None
-    for frame in frames:
-        if table is None:
-            rules = TextRules.of(missing, decimal)
-            accumulator = TargetAccumulator(target, task, from_text=from_text, rules=rules)
-            table = _Table(frame, accumulator, weights, types or {}, rules)
-        table.add(frame)
-    if table is None or not table.target.rows:
-        raise DataError("the table has no rows: add rows, each with a target")
-    return table.finish(missing, decimal, n_bins)
+    with nullcontext() if columns is None else current().guard():
+        for frame in frames:
+            if table is None:
+                rules = TextRules.of(missing, decimal)
+                accumulator = TargetAccumulator(target, task, from_text=from_text, rules=rules)
+                table = _Table(frame, accumulator, weights, types or {}, rules, columns)
+            table.add(frame)
+        if table is None or not table.target.rows:
+            raise DataError("the table has no rows: add rows, each with a target")
+        summaries = [tally.summarize() for tally in table.tallies.values()]
+    if columns is not None:
+        summaries = gather_summaries(summaries, columns)
+    return table.finish(summaries, missing, decimal, n_bins)
 
 
 class _Table:
@@ -130,6 +140,7 @@ class _Table:
         weights: str | None,
         types: Mapping[str, str],
         rules: TextRules,
+        columns: Sequence[str] | None,
     ) -> None:
         self.weights, self.target, self.rules = weights, target, rules
         self.weights_spelling = types.get(weights or "", "").partition(":")[2]
@@ -138,7 +149,7 @@ class _Table:
         if weights is not None:
             get_column(frame, weights, "weights column")
         features = [name for name in self.names if name not in (target.name, weights)]
-        budget = MemoryBudget.split(len(features))
+        budget = MemoryBudget.split(len(features if columns is None else columns))
         self.tallies = {
             name: ColumnAccumulator(str(name), budget, types.get(str(name)), rules) for name in features
         }
@@ -157,12 +168,17 @@ class _Table:
         for name, tally in self.tallies.items():
             tally.add(frame[name])
 
-    def finish(self, missing: Sequence[str] | None, decimal: str | None, n_bins: int) -> FittedPreprocessing:
-        """Return the fitted preprocessing."""
-        columns = tuple(tally.column() for tally in self.tallies.values())
-        rows = self.target.rows
+    def finish(
+        self,
+        summaries: Sequence[ColumnSummary],
+        missing: Sequence[str] | None,
+        decimal: str | None,
+        n_bins: int,
+    ) -> FittedPreprocessing:
+        """Return the preprocessing fitted on the summaries of all columns."""
+        columns, rows = tuple(summary.column for summary in summaries), self.target.rows
         preprocessor = make_preprocessor(columns, rows, self.target.name, missing, decimal, n_bins)
-        fitted = _fit(preprocessor, columns, list(self.tallies.values()))
+        fitted = _fit(preprocessor, summaries)
         return FittedPreprocessing(columns, fitted, self.target.finish(), rows, self.weights_spelling)
 
 
@@ -190,27 +206,27 @@ def _split_vocabulary(counts: "pd.Series[int]", text: OneHotEncoder) -> _Vocabul
     return _Vocabulary(list(frequent.index), list(counts.index.difference(frequent.index, sort=False)))
 
 
-def _fit(pipeline: Pipeline, columns: tuple[ColumnSchema, ...], tallies: list[ColumnAccumulator]) -> Pipeline:
+def _fit(pipeline: Pipeline, summaries: Sequence[ColumnSummary]) -> Pipeline:
     """Fit all parts on a few rows, so that they know their columns; then fit each part on its statistics."""
     features: ColumnTransformer = pipeline["features"]
-    known = {tally.name: tally for tally in tallies}
+    known = {summary.column.name: summary for summary in summaries}
     parts = {part: [known[name] for name in names] for part, _, names in features.transformers}
     encoders = {part: transformer for part, transformer, _ in features.transformers}
     text = encoders.get("text", OneHotEncoder())
-    words = {tally.name: _split_vocabulary(tally.words(), text) for tally in parts.get("text", [])}
+    words = {
+        summary.column.name: _split_vocabulary(summary.words, text)
+        for summary in parts.get("text", [])
+        if summary.words is not None
+    }
     min_frequency = text.min_frequency
     # In these few rows, each word with its own feature occurs once.
     text.set_params(min_frequency=1)
-    rows = _prototype_rows(columns, tallies, words)
+    rows = _prototype_rows(summaries, words)
     pipeline.fit(rows)
     text.set_params(min_frequency=min_frequency)
     fitted = features.named_transformers_
-    if "numbers" in parts:
-        _set_statistics(
-            fitted["numbers"], [([t.numbers.quantiles.samples()], t.missing) for t in parts["numbers"]]
-        )
-    if "dates" in parts:
-        _set_statistics(fitted["dates"], [(t.dates.distributions(), t.missing) for t in parts["dates"]])
+    for part in {"numbers", "dates"} & parts.keys():
+        _set_statistics(fitted[part], parts[part])
     if "text" in parts:
         _set_word_statistics(fitted["text"], words, min_frequency)
     _place_features(features, pipeline["columns"].transform(rows))
@@ -226,32 +242,30 @@ def _place_features(features: ColumnTransformer, columns: pd.DataFrame) -> None:
     features.output_indices_ = places
 
 
-def _prototype_rows(
-    columns: tuple[ColumnSchema, ...], tallies: list[ColumnAccumulator], words: dict[str, _Vocabulary]
-) -> pd.DataFrame:
+def _prototype_rows(summaries: Sequence[ColumnSummary], words: dict[str, _Vocabulary]) -> pd.DataFrame:
     """Make a few rows with the range of each column, its gaps, and each word that gets a feature."""
     rows = max([_N_QUARTILES, *(len(known.frequent) + 1 for known in words.values())])
     table = dict[str, Any]()
-    for column, tally in zip(columns, tallies, strict=True):
-        if column.kind == "left out":
-            table[tally.name] = [None] * rows
-        elif tally.name in words:
-            known = words[tally.name]
-            table[tally.name] = known._replace(rare=known.rare[:1]).rows(1, rows)
+    for summary in summaries:
+        name = summary.column.name
+        if summary.column.kind == "left out":
+            table[name] = [None] * rows
+        elif name in words:
+            known = words[name]
+            table[name] = known._replace(rare=known.rare[:1]).rows(1, rows)
         else:
-            ranged = tally.numbers.quantiles if column.kind == "number" else tally.dates
-            gap = None if tally.missing else ranged.low
-            values = [gap, *[ranged.low, ranged.high] * rows][:rows]
-            table[tally.name] = (
-                pd.to_datetime(pd.Series(values), utc=True) if column.spelling == ZONED else values
-            )
+            ends = summary.distributions[0].values[[0, -1]] if summary.dates is None else summary.dates
+            values = pd.Series(np.append(ends[:1], np.tile(ends, rows))[:rows])
+            if summary.missing:
+                values.iloc[0] = None
+            table[name] = values.dt.tz_localize("UTC") if summary.column.spelling == ZONED else values
     return pd.DataFrame(table)
 
 
-def _set_statistics(part: Pipeline, columns: list[tuple[list[WeightedSamples], int]]) -> None:
+def _set_statistics(part: Pipeline, columns: Sequence[ColumnSummary]) -> None:
     """Fit imputer, scaler and bins on the distribution of each filled feature."""
     imputer, scaler, clip, bins = NumberSteps.of(part)
-    features = [(ranked, missing) for parts, missing in columns for ranked in parts]
+    features = [(ranked, column.missing) for column in columns for ranked in column.distributions]
     medians = np.array([ranked.median for ranked, _ in features])
     with_gaps = np.where([missing > 0 for _, missing in features], np.nan, medians)
     two = np.array([medians, with_gaps])

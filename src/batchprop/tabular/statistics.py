@@ -38,6 +38,7 @@ from batchprop.tabular.schema import (
     infer_value_type,
     is_date,
 )
+from batchprop.tabular.sharing import ColumnSummary
 from batchprop.tabular.spelling import IN_SECONDS, SPELLINGS, ZONED, SpellingCandidates
 from batchprop.tabular.transformers import MAX_ABS, MISSING, DateParts, cast_column, date_parts
 
@@ -367,6 +368,18 @@ class ColumnAccumulator:
         booleans = self._booleans.counts
         words = {*cast_column(numbers, "category"), *(word for word in booleans if booleans[word])}
         return self._text.distinct + len(words.difference(self._text.counts().index) if words else ())
+
+    def summarize(self) -> ColumnSummary:
+        """Return what the transformers are fitted on."""
+        column = self.column()
+        summary = ColumnSummary(column, self.missing)
+        if column.kind == "number":
+            return summary._replace(distributions=[self.numbers.quantiles.samples()])
+        if column.kind == "date":
+            ends = pd.to_datetime(pd.Series([self.dates.low, self.dates.high]), utc=True)
+            dates = ends.to_numpy("datetime64[us]")
+            return summary._replace(distributions=self.dates.distributions(), dates=dates)
+        return summary if column.kind == "left out" else summary._replace(words=self.words())
 
     def words(self) -> "pd.Series[int]":
         """Return the count of each word, missing values as their own word; the index is the words.

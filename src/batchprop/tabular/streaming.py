@@ -39,6 +39,7 @@ from batchprop.tabular.roles import (
     read_weights,
     unit_of_weights,
 )
+from batchprop.tabular.sharing import gather_columns, own_columns
 from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_known_classes, latest_cut
 from batchprop.tabular.target import Target, number_spelling, unknown_words
@@ -308,6 +309,8 @@ def fit_preprocessing(
 ) -> tuple[TrainingTable, Split, FittedPreprocessing]:
     """Fit the preprocessing to the training rows in one pass, and keep the held-out rows in memory.
 
+    Each of several processes reads its own columns, and they tell each other what they learned.
+
     Args:
         table: the scanned table.
         splitter: assigns its rows.
@@ -328,7 +331,8 @@ def fit_preprocessing(
         spelling = _decide_spelling(table, options.weights, "weights", options)
         kinds = kinds | {options.weights: f"number:{spelling}"}
         unit = _weight_unit(table, options, spelling)
-    learned = [*features, target, *filter(None, [options.weights])]
+    everywhere = [target, *filter(None, [options.weights])]
+    learned = [*own_columns(features), *everywhere]
     others = [name for name in (options.group, options.time) if name is not None and name not in learned]
 
     def training() -> Iterator[pd.DataFrame]:
@@ -357,8 +361,10 @@ def fit_preprocessing(
         decimal=options.decimal,
         from_text=from_text,
         n_bins=options.bins,
+        columns=features,
     )
-    frame, part = pd.concat(held_out), np.concatenate(parts)
+    own, part = pd.concat(held_out), np.concatenate(parts)
+    frame = gather_columns(own, features).join(own[everywhere])
     if from_text:
         fitted = fitted._replace(columns=note_points(fitted.columns, frame, table.files, options))
     _check_some_held_out(part, options)
