@@ -28,7 +28,7 @@ from batchprop.data.files import DELIMITERS, check_width, file_state, file_suffi
 from batchprop.data.names import normalize_name
 from batchprop.data.rejects import RejectedRows
 from batchprop.data.separators import SEPARATORS
-from batchprop.data.text_rules import USUAL, TextRules, is_missing
+from batchprop.data.text_rules import USUAL, TextRules, explain_missing, is_missing
 from batchprop.data.weights import has_no_weight
 from batchprop.errors import DataError, did_you_mean
 
@@ -448,11 +448,14 @@ class CsvTable:
     def _drop_missing_target(self, file: CsvFile, table: pa.Table, target: str | None) -> pa.Table:
         if target is None:
             return table
-        missing = is_missing(table[str(self.names.index(target))], self.rules)
+        column = table[str(self.names.index(target))]
+        missing = is_missing(column, self.rules)
         if not pc.any(missing).as_py():
             return table
-        for line in pc.filter(table[LINE], missing).to_pylist():
-            self._rejected.add(file.path, line, f"its target {target!r} is missing", remedy="fill it in")
+        values = pc.filter(column, missing).to_pylist()
+        for line, value in zip(pc.filter(table[LINE], missing).to_pylist(), values, strict=True):
+            reason, remedy = explain_missing(target, value)
+            self._rejected.add(file.path, line, reason, remedy=remedy)
         return table.filter(pc.invert(missing))
 
 
