@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pandas as pd
 import pytest
 
 import batchprop as bp
-from batchprop.errors import TargetScaleWarning
+from batchprop.errors import InputError, TargetScaleWarning
 from tests.estimators.tables import estimator, quiet, refused, table
 
 pytestmark = quiet
@@ -212,6 +214,17 @@ def test_labels_of_mixed_types_are_refused() -> None:
     ):
         with refused("y mixes int and str: give labels of one kind"):
             fit()
+
+
+@pytest.mark.parametrize("label", [Decimal, lambda i: str(i).encode()], ids=["decimals", "bytes"])
+def test_partial_fit_refuses_the_labels_that_fit_refuses(label: Callable[[int], Any]) -> None:
+    X, _ = table("binary")
+    clf, y = estimator("binary"), np.array([label(i % 2) for i in range(len(X))])
+    with pytest.raises((InputError, TypeError)) as of_fit:
+        clf.fit(X, y)
+    with pytest.raises((InputError, TypeError)) as of_part:
+        clf.partial_fit(X, y, classes=np.unique(y))
+    assert str(of_part.value).partition(" y holds")[0] == str(of_fit.value).partition(" y holds")[0]
 
 
 @pytest.mark.parametrize("labels", [[True, False], [7, 2**63], [-1, 7]], ids=str)
