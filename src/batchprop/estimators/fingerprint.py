@@ -61,7 +61,7 @@ def fingerprint(
     free = (_MAY_DIFFER - {"max_iter"} if planned else _MAY_DIFFER) | {"engine"}
     parameters = estimator.get_params(deep=False)
     # What may be spelled in several ways, as what it means.
-    special: dict[str, Any] = {"hidden_layer_sizes": list(net.sizes[1:-1]), "batch_size": batch_size}
+    special: dict[str, Any] = {"hidden_layer_sizes": list(net.sizes[1:-1])}
     if callable(rate):
         special["learning_rate"] = _describe_schedule(rate, total_steps)
     for name in ("activation", "dropout"):
@@ -74,11 +74,13 @@ def fingerprint(
         **{
             name: _describe(name, value)
             for name, value in parameters.items()
-            if name not in {*free, *special}
+            if name not in {*free, *special, "batch_size"}
         },
         **special,
-        # Last: where a parameter, as class_weight, changes what the rows count, its name says more.
+        # Where a parameter, as class_weight, changes what the rows count, its name says more.
         **dataset,
+        # Last: of fewer rows a batch may be smaller.
+        "batch_size": batch_size,
     }
 
 
