@@ -151,7 +151,7 @@ def test_labels_are_plain_arrays_that_a_model_file_can_hold(values, labels):
 
 
 def test_text_target_for_regression_is_refused():
-    with pytest.raises(DataError, match="'y' holds text such as 'cheap', and task='regression'"):
+    with pytest.raises(DataError, match="'y' holds text such as 'cheap' in row 1, and task='regression'"):
         read_target(pd.Series(["cheap", "dear"], name="y"), "regression")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn import metrics
 
@@ -152,13 +153,18 @@ def test_test_rows_that_cannot_be_scored_are_refused(how, tmp_path, monkeypatch)
     refused(extra.assign(house=frame.house[:50]), r"\d+ groups are in DATA and in `test`", group="house")
     refused(extra.rename(columns={"x": "X"}), "lacks 1 of the columns of DATA: x; .* did you mean 'X'")
     refused(extra.assign(x=["far", *extra.x[1:]]), "(line 2|row 1): column 'x' holds 'far'")
-    refused(extra.assign(kind="mid"), "class 'mid' has no row among those to train on")
+    refused(extra.assign(kind="mid"), "class 'mid' has no row among those to .*, or correct it in `test`$")
     refused(extra[:0], "holds column names and no rows: add rows")
     skip = {"on_bad_row": "skip", "max_skipped": 1.0}
     refused(extra.assign(kind=None), "50 of 50 rows cannot be used, so none is left; the first", **skip)
     if how != "frame":
         with pytest.raises(DataError, match=r"t\.csv is in DATA and in `test`"):
             train_table(data, test=data, **QUICK)
+    else:
+        priced = {"data": frame.assign(price=houses()[:200].price), **QUICK, "target": "price"}
+        test = priced["data"][:50].assign(price=[1.0, np.inf, *range(48)])
+        with pytest.raises(DataError, match="'price' holds inf in the test DataFrame, row 2: correct it"):
+            train_table(test=pl.from_pandas(test), **priced)
 
 
 @pytest.mark.parametrize(

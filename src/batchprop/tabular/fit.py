@@ -164,6 +164,8 @@ def check_classes(target: Target, split: Split, options: TrainOptions) -> None:
 
 def other_rows(options: TrainOptions) -> str:
     """Suggest how to have other training rows."""
+    if options.test is not None:
+        return "correct it in `test`"
     if options.time is not None:
         return "split the rows by another `time`, or at random"
     return "draw other rows by another `seed`"
