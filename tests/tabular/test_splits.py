@@ -167,6 +167,21 @@ def test_test_rows_that_cannot_be_scored_are_refused(how, tmp_path, monkeypatch)
             train_table(test=pl.from_pandas(test), **priced)
 
 
+@pytest.mark.parametrize("how", ["frame", "csv in parts"])
+def test_an_infinity_in_a_test_row_is_refused_before_the_training(how, tmp_path, monkeypatch):
+    frame = houses()[:200].drop(columns="price")
+    latest = frame.day == frame.day.max()
+    data, epochs = source(frame.assign(x=frame.x.mask(latest, np.inf)), how, tmp_path, monkeypatch), []
+
+    class Counter(Observer):
+        def on_epoch(self, history):
+            epochs.append(history)
+
+    with pytest.raises(DataError, match="column 'x' holds inf in row"):
+        train_table(data, time="day", observer=Counter(), **QUICK)
+    assert not epochs
+
+
 @pytest.mark.parametrize(
     ("target", "by"),
     [

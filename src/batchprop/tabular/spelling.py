@@ -810,7 +810,7 @@ class SpellingCandidates:
         if {"dayfirst", "monthfirst"} <= {*fitting}:
             raise DataError(
                 f"in the column {name!r} each date can begin with the day or with the month: say which by "
-                f"type {name}=date:dayfirst or {name}=date:monthfirst"
+                f"`type` {name}=date:dayfirst or {name}=date:monthfirst"
             )
         spelling = next(iter(fitting), None)
         if spelling == "iso" and 0 < self._zoned < self._dates:
