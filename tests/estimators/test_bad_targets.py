@@ -173,9 +173,9 @@ def test_warm_start_requires_the_same_classes_and_sizes() -> None:
     ("class_weight", "parts"),
     [
         ({np.int64(9): 1}, ["class_weight has a weight for 9, not among the classes [10, 11, 12]"]),
-        ({10: -1}, ["class_weight={10: -1} is not allowed: -1 is not a number of at least 0"]),
-        ({10: math.nan}, ["nan is not a number of at least 0"]),
-        ({10: "a"}, ["'a' is not a number of at least 0"]),
+        ({10: -1}, ["class_weight holds -1, which is not a number of at least 0"]),
+        ({10: math.nan}, ["class_weight holds nan, which is no"]),
+        ({10: "a"}, ["class_weight holds 'a', which is no"]),
         ({10: 0, 11: 0, 12: 0}, ["give at least one class a positive weight"]),
         ([{}, {}], ["class_weight=[{}, {}] does not fit the 1 column of y: give a list with one dict"]),
         ([3], ["class_weight holds 3, which is not a dict {class: weight}"]),
