@@ -25,7 +25,7 @@ from batchprop.data.csv_types import (
     keep_text,
 )
 from batchprop.data.files import DELIMITERS, check_width, file_state, file_suffix
-from batchprop.data.names import normalize_name
+from batchprop.data.names import INDEX, normalize_name
 from batchprop.data.rejects import RejectedRows
 from batchprop.data.separators import SEPARATORS
 from batchprop.data.text_rules import USUAL, TextRules, explain_missing, is_missing
@@ -46,9 +46,6 @@ THREADED_BYTES = 1 << 20
 
 _NUMBER = re.compile(r"\s*[-+−$€£]?\s?[.,]?\d")
 """How numbers and dates begin, and names of columns do not."""
-
-INDEX = "Unnamed: 0"
-"""The first column if it has no name: the index of a table that pandas wrote, which reads it by this name."""
 
 
 class TypeMismatch(Exception):  # noqa: N818 not an error: the reading begins anew

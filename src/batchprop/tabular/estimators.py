@@ -645,9 +645,8 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
                 f"loss={self.loss!r} does not go with quantiles, which have their own: leave one of them out"
             )
         if 0.5 not in self.quantiles:  # noqa: PLR2004 the median
-            raise ParameterError(
-                f"quantiles={list(map(float, self.quantiles))} lacks 0.5, the median, which `predict` returns: add it"
-            )
+            shown = list(map(float, self.quantiles))
+            raise ParameterError(f"quantiles={shown} lacks 0.5, the median, which `predict` returns: add it")
 
     def _encode_targets(self, y: Any, weights: Any) -> NDArray[np.float64]:
         return self.target_scaler_.transform(_check_numbers(blank_weightless(y, weights)))
