@@ -20,8 +20,9 @@ BAD_TABLES = {
     "too few rows": (b"a,y\n1,p\n2,q\n", "there are 2 rows with a target 'y'"),
     "no target at all": (
         b"a,y\n" + b"1,\n" * 20,
-        "t.csv, line 2: its target 'y' is missing; fill it in\n",
+        "20 of 20 rows cannot be used, so none is left; the first is in t.csv, line 2: its target 'y'",
     ),
+    "labels that mean missing": (b"a,y\n" + b"1,NA\n1,N/A\n" * 20, "--missing, 'NA' not among them\n"),
     "nothing to learn from": (b"a,y\n" + b"1,p\n1,q\n" * 20, "no column is left to predict from"),
     "infinite": (GOOD.encode() + b"inf,1,p\n", "column 'a' holds inf in row 41"),
 }

@@ -49,6 +49,13 @@ def test_cells_are_read_as_typed(tmp_path):
     assert frame["mixed"].tolist() == ["1", "a"]
 
 
+def test_the_index_that_pandas_writes_is_named_as_in_csv(tmp_path):
+    frame = pd.DataFrame({"a": [7, 8]}, index=["x", "y"])
+    for write, name in ((frame.to_excel, "t.xlsx"), (frame.to_csv, "t.csv")):
+        write(tmp_path / name)
+        assert read_table(tmp_path / name).to_dict("list") == {"Unnamed: 0": ["x", "y"], "a": [7, 8]}
+
+
 def test_a_sheet_is_chosen_by_its_name(tmp_path):
     path = workbook(tmp_path / "t.xlsx", {"one": [["a"], [1]], "two": [[], ["b", None], [2, None], [3]]})
     assert read_table(path)["a"].tolist() == [1]

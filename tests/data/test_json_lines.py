@@ -90,7 +90,7 @@ def test_compressed_files_with_a_mark_of_utf8_are_read(tmp_path, suffix, packing
 
 BAD = {
     "truncated": ('{"a": ', "it is not JSON (Expecting value, at character 6)"),
-    "no object": ("[1]", "it holds a list, not an object in braces"),
+    "no object": ("[1]", "it holds an array, not an object in braces"),
     "a key twice": ('{"a": 1, "a": 2}', "the key 'a' is there twice"),
     "keys of one column": ('{"a": 1, " a": 2}', "the key 'a' is there twice"),
     "half a character": ('{"a": "\\ud800"}', "it holds half a character, as \\ud800"),

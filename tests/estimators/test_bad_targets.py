@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pandas as pd
 import pytest
 
 import batchprop as bp
-from batchprop.errors import TargetScaleWarning
+from batchprop.errors import InputError, TargetScaleWarning
 from tests.estimators.tables import estimator, quiet, refused, table
 
 pytestmark = quiet
@@ -171,9 +173,9 @@ def test_warm_start_requires_the_same_classes_and_sizes() -> None:
     ("class_weight", "parts"),
     [
         ({np.int64(9): 1}, ["class_weight has a weight for 9, not among the classes [10, 11, 12]"]),
-        ({10: -1}, ["class_weight={10: -1} is not allowed: -1 is not a number of at least 0"]),
-        ({10: math.nan}, ["nan is not a number of at least 0"]),
-        ({10: "a"}, ["'a' is not a number of at least 0"]),
+        ({10: -1}, ["class_weight holds -1, which is not a number of at least 0"]),
+        ({10: math.nan}, ["class_weight holds nan, which is no"]),
+        ({10: "a"}, ["class_weight holds 'a', which is no"]),
         ({10: 0, 11: 0, 12: 0}, ["give at least one class a positive weight"]),
         ([{}, {}], ["class_weight=[{}, {}] does not fit the 1 column of y: give a list with one dict"]),
         ([3], ["class_weight holds 3, which is not a dict {class: weight}"]),
@@ -212,6 +214,17 @@ def test_labels_of_mixed_types_are_refused() -> None:
     ):
         with refused("y mixes int and str: give labels of one kind"):
             fit()
+
+
+@pytest.mark.parametrize("label", [Decimal, lambda i: str(i).encode()], ids=["decimals", "bytes"])
+def test_partial_fit_refuses_the_labels_that_fit_refuses(label: Callable[[int], Any]) -> None:
+    X, _ = table("binary")
+    clf, y = estimator("binary"), np.array([label(i % 2) for i in range(len(X))])
+    with pytest.raises((InputError, TypeError)) as of_fit:
+        clf.fit(X, y)
+    with pytest.raises((InputError, TypeError)) as of_part:
+        clf.partial_fit(X, y, classes=np.unique(y))
+    assert str(of_part.value).partition(" y holds")[0] == str(of_fit.value).partition(" y holds")[0]
 
 
 @pytest.mark.parametrize("labels", [[True, False], [7, 2**63], [-1, 7]], ids=str)

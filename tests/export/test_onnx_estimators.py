@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
@@ -142,23 +145,34 @@ def test_an_ensemble_for_numbers_is_exported(loss):
 def test_pipelines_of_a_matrix_are_exported():
     X = np.where(np.random.default_rng(0).random((ROWS, 4)) < 0.2, np.nan, matrix())
     network = bp.MLPClassifier((5,), **BRIEF)
-    for last in (network, MLPEnsembleClassifier(network), LogisticRegression()):
+    nested = make_pipeline(None, StandardScaler(), network)
+    for last in (network, MLPEnsembleClassifier(network), LogisticRegression(), nested):
         # scikit-learn writes "passthrough" and None where a step is switched off.
         steps = SimpleImputer(strategy="median", add_indicator=True), "passthrough", StandardScaler(), None
         check_classes(make_pipeline(*steps, last).fit(X, targets()["several integers"]), X.astype("float32"))
 
 
-def test_grid_search_exports_its_best_estimator():
-    clf = bp.MLPClassifier((5,), **BRIEF)
-    search = GridSearchCV(clf, {"alpha": [0.0, 1.0]}, cv=2).fit(matrix(), targets()["two integers"])
-    check_classes(search.best_estimator_, matrix())
-    with pytest.raises(InputError, match=r"GridSearchCV has no ONNX form.* export model\.best_estimator_"):
-        convert_model(search)
-    model = make_pipeline(StandardScaler(), search).fit(matrix(), targets()["two integers"])
-    remedy = "make_pipeline(*model[:-1], model[-1].best_estimator_)"
-    with pytest.raises(InputError, match=re.escape(f"export {remedy}")):
-        convert_model(model)
-    check_classes(make_pipeline(*model[:-1], model[-1].best_estimator_), matrix())
+NETWORK = bp.MLPClassifier((5,), **BRIEF)
+HOLDERS = [
+    GridSearchCV(NETWORK, {"alpha": [0.0, 1.0]}, cv=2),
+    CalibratedClassifierCV(NETWORK, cv=2),
+    CalibratedClassifierCV(make_pipeline(StandardScaler(), NETWORK), cv=2),
+    FixedThresholdClassifier(NETWORK),
+    BaggingClassifier(NETWORK, 2),
+    CalibratedClassifierCV(FrozenEstimator(NETWORK)),
+]
+
+
+@pytest.mark.parametrize("holder", HOLDERS, ids=lambda holder: type(holder).__name__)
+def test_what_holds_networks_names_what_can_be_exported(holder):
+    NETWORK.fit(matrix(), targets()["two integers"])  # which is frozen in one of them
+    for model in (holder, make_pipeline(StandardScaler(), holder)):
+        model.fit(matrix(), targets()["two integers"])
+        with pytest.raises(InputError, match=f"a {type(holder).__name__} has no ONNX form") as refused:
+            convert_model(model)
+        message = str(refused.value)
+        remedy = re.search(r"has: export (model[^, ]*|make_pipeline\(.*?\))(?:, and|$)", message)[1]
+        check_classes(eval(remedy), matrix())  # noqa: S307 text of our own
 
 
 @pytest.mark.filterwarnings("ignore::batchprop.errors.TargetScaleWarning")

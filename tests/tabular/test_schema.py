@@ -73,7 +73,9 @@ def test_few_words_in_a_numeric_column_are_reported():
     assert column.warning == "1 of its 100 values is no number, 'abc' first"
     (column,) = infer_schema(pd.DataFrame({"size": [*texts, None, "x" * 99, "y"]}))
     assert column.warning == f"2 of its 101 values are no numbers, '{'x' * 37}...' first"
-    for plain in ([*texts], ["a", "b"] * 50, [*texts, *["many"] * 20]):
+    (column,) = infer_schema(pd.DataFrame({"size": [*texts, *["10+"] * 98]}))
+    assert column.warning == "98 of its 197 values are no numbers, '10+' first"
+    for plain in ([*texts], ["a", "b"] * 50, [*texts, *["10+"] * 99]):
         assert infer_schema(pd.DataFrame({"size": plain}))[0].warning == ""
 
 
@@ -149,7 +151,7 @@ def test_labels_are_plain_arrays_that_a_model_file_can_hold(values, labels):
 
 
 def test_text_target_for_regression_is_refused():
-    with pytest.raises(DataError, match="'y' holds text such as 'cheap', and task='regression'"):
+    with pytest.raises(DataError, match="'y' holds text such as 'cheap' in row 1, and task='regression'"):
         read_target(pd.Series(["cheap", "dear"], name="y"), "regression")
 
 

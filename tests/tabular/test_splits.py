@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn import metrics
 
@@ -152,13 +153,33 @@ def test_test_rows_that_cannot_be_scored_are_refused(how, tmp_path, monkeypatch)
     refused(extra.assign(house=frame.house[:50]), r"\d+ groups are in DATA and in `test`", group="house")
     refused(extra.rename(columns={"x": "X"}), "lacks 1 of the columns of DATA: x; .* did you mean 'X'")
     refused(extra.assign(x=["far", *extra.x[1:]]), "(line 2|row 1): column 'x' holds 'far'")
-    refused(extra.assign(kind="mid"), "class 'mid' has no row among those to train on")
+    refused(extra.assign(kind="mid"), "class 'mid' has no row among those to .*, or correct it in `test`$")
     refused(extra[:0], "holds column names and no rows: add rows")
     skip = {"on_bad_row": "skip", "max_skipped": 1.0}
     refused(extra.assign(kind=None), "50 of 50 rows cannot be used, so none is left; the first", **skip)
     if how != "frame":
         with pytest.raises(DataError, match=r"t\.csv is in DATA and in `test`"):
             train_table(data, test=data, **QUICK)
+    else:
+        priced = {"data": frame.assign(price=houses()[:200].price), **QUICK, "target": "price"}
+        test = priced["data"][:50].assign(price=[1.0, np.inf, *range(48)])
+        with pytest.raises(DataError, match="'price' holds inf in the test DataFrame, row 2: correct it"):
+            train_table(test=pl.from_pandas(test), **priced)
+
+
+@pytest.mark.parametrize("how", ["frame", "csv in parts"])
+def test_an_infinity_in_a_test_row_is_refused_before_the_training(how, tmp_path, monkeypatch):
+    frame = houses()[:200].drop(columns="price")
+    latest = frame.day == frame.day.max()
+    data, epochs = source(frame.assign(x=frame.x.mask(latest, np.inf)), how, tmp_path, monkeypatch), []
+
+    class Counter(Observer):
+        def on_epoch(self, history):
+            epochs.append(history)
+
+    with pytest.raises(DataError, match="column 'x' holds inf in row"):
+        train_table(data, time="day", observer=Counter(), **QUICK)
+    assert not epochs
 
 
 @pytest.mark.parametrize(
@@ -244,7 +265,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "folds of words": ({"folds": "five"}, "folds='five' is not allowed"),
     "more folds than groups": ({"folds": 70, "group": "house"}, "at least 70 groups, and there are 60"),
     "more folds than years": ({"folds": 40, "time": "year"}, "at least 40 different times, and there are 29"),
-    "no target": ({"target": "none"}, "row 1: its target 'none' is missing; fill it in$"),
+    "no target": ({"target": "none"}, "600 of 600 rows cannot .* row 1: its target 'none' is missing; fill"),
     "no column left": ({"columns": "one"}, "no column is left to predict from"),
 }  # fmt: skip
 

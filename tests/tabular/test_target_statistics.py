@@ -105,7 +105,7 @@ def test_variance_of_a_small_spread_far_from_0_is_accurate():
         (
             ["a", "b"],
             "regression",
-            "the target 'y' holds text such as 'a', and task='regression' needs numbers",
+            "the target 'y' holds text such as 'a' in row 1, and task='regression' needs numbers",
         ),
     ],
 )

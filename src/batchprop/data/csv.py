@@ -25,10 +25,10 @@ from batchprop.data.csv_types import (
     keep_text,
 )
 from batchprop.data.files import DELIMITERS, check_width, file_state, file_suffix
-from batchprop.data.names import normalize_name
+from batchprop.data.names import INDEX, normalize_name
 from batchprop.data.rejects import RejectedRows
 from batchprop.data.separators import SEPARATORS
-from batchprop.data.text_rules import USUAL, TextRules, is_missing
+from batchprop.data.text_rules import USUAL, TextRules, explain_missing, is_missing
 from batchprop.data.weights import has_no_weight
 from batchprop.errors import DataError, did_you_mean
 
@@ -46,9 +46,6 @@ THREADED_BYTES = 1 << 20
 
 _NUMBER = re.compile(r"\s*[-+−$€£]?\s?[.,]?\d")
 """How numbers and dates begin, and names of columns do not."""
-
-INDEX = "Unnamed: 0"
-"""The first column if it has no name: the index of a table that pandas wrote, which reads it by this name."""
 
 
 class TypeMismatch(Exception):  # noqa: N818 not an error: the reading begins anew
@@ -448,11 +445,14 @@ class CsvTable:
     def _drop_missing_target(self, file: CsvFile, table: pa.Table, target: str | None) -> pa.Table:
         if target is None:
             return table
-        missing = is_missing(table[str(self.names.index(target))], self.rules)
+        column = table[str(self.names.index(target))]
+        missing = is_missing(column, self.rules)
         if not pc.any(missing).as_py():
             return table
-        for line in pc.filter(table[LINE], missing).to_pylist():
-            self._rejected.add(file.path, line, f"its target {target!r} is missing", remedy="fill it in")
+        values = pc.filter(column, missing).to_pylist()
+        for line, value in zip(pc.filter(table[LINE], missing).to_pylist(), values, strict=True):
+            reason, remedy = explain_missing(target, value)
+            self._rejected.add(file.path, line, reason, remedy=remedy)
         return table.filter(pc.invert(missing))
 
 

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from batchprop.data.converted import ConvertedTable
+from batchprop.data.names import INDEX
 from batchprop.data.temporary import TemporaryDirectory
 from batchprop.data.value_copy import ValueCopy, rows_at_once
 from batchprop.errors import DataError, did_you_mean, join_truncated
@@ -96,6 +97,8 @@ def _copy_sheet(copy: ValueCopy, sheet: CalamineSheet, origin: Path) -> None:
     step = rows_at_once(len(names))
     while block := list(islice(filled, step)):
         columns = [list(column) for column in zip(*(row for _, row in block), strict=True)]
+        if names and not names[0] and INDEX not in names and any(value is not None for value in columns[0]):
+            names[0] = INDEX
         _check_named(names, columns, origin)
         copy.write(
             [number for number, _ in block],

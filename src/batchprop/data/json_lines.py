@@ -100,13 +100,21 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
+_JSON_NAMES = {
+    list: "an array",
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "a truth value",
+    type(None): "null",
+}
 _DECODER = json.JSONDecoder(object_pairs_hook=_once)
 
 
 def _parse(line: bytes) -> dict[str, Any]:
     row = _DECODER.decode(line.decode())
     if not isinstance(row, dict):
-        raise ValueError(f"it holds a {type(row).__name__}, not an object in braces")  # noqa: TRY004 a bad row
+        raise ValueError(f"it holds {_JSON_NAMES[type(row)]}, not an object in braces")  # noqa: TRY004 a bad row
     if b"\\ud" in line or b"\\uD" in line:
         # Half a character is JSON, and no text.
         json.dumps(row, ensure_ascii=False).encode()

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+INDEX = "Unnamed: 0"
+"""The first column if it has no name: the index of a table that pandas wrote, which reads it by this name."""
+
+
 def normalize_name(name: object) -> str:
     r"""Return a name as text in Unicode's composed form, NFC: files spell an ö as one character or as two.
 

@@ -56,7 +56,7 @@ class RejectedRows(Sequence[RejectedRow]):
             raise unknown_option_error("on_bad_row", on_bad_row, get_args(OnBadRow))
         self.on_bad_row = on_bad_row
         self._files = dict[Path, int]()
-        self._reasons = dict[str, int]()
+        self._reasons = dict[tuple[str, str], int]()  # with the remedy of each
         self._unit = "line"
         self._file_index, self._lines, self._reason_index = array("l"), array("q"), array("i")
         self._order: list[int] | None = None
@@ -71,11 +71,12 @@ class RejectedRows(Sequence[RejectedRow]):
         if self.on_bad_row == "error":
             raise BadRowError(f"{file}, {unit} {line}: {reason}; {remedy}")
         self._unit = unit  # all files of a table have one format
-        if len(self._reasons) >= _MAX_REASONS and reason not in self._reasons:
-            reason = "it does not parse"
+        explanation = reason, remedy
+        if len(self._reasons) >= _MAX_REASONS and explanation not in self._reasons:
+            explanation = "it does not parse", "correct the row"
         self._file_index.append(self._files.setdefault(file, len(self._files)))
         self._lines.append(line)
-        self._reason_index.append(self._reasons.setdefault(reason, len(self._reasons)))
+        self._reason_index.append(self._reasons.setdefault(explanation, len(self._reasons)))
         self._order = None
 
     def truncate(self, count: int) -> None:
@@ -89,8 +90,9 @@ class RejectedRows(Sequence[RejectedRow]):
         if len(self) <= self.max_skipped * rows and len(self) < max(rows, 1):
             return
         first, many = self[0], f"{len(self):,} of {rows:,} rows cannot be used"
-        which, them = ("it", "it") if len(self) == 1 else ("the first", "them")
-        where = f"{which} is in {first.file}, {self._unit} {first.line}: {first.reason}; correct {them}"
+        which = "it" if len(self) == 1 else "the first"
+        remedy = list(self._reasons)[self._reason_index[self._sorted_order[0]]][1]
+        where = f"{which} is in {first.file}, {self._unit} {first.line}: {first.reason}; {remedy}"
         if len(self) == rows:
             raise DataError(f"{many}, so none is left; {where}")
         raise DataError(
@@ -123,9 +125,8 @@ class RejectedRows(Sequence[RejectedRow]):
     def _iter_rows(self, indices: Iterable[int]) -> Iterator[RejectedRow]:
         files, reasons = list(self._files), list(self._reasons)
         for index in indices:
-            yield RejectedRow(
-                files[self._file_index[index]], self._lines[index], reasons[self._reason_index[index]]
-            )
+            reason, _ = reasons[self._reason_index[index]]
+            yield RejectedRow(files[self._file_index[index]], self._lines[index], reason)
 
 
 def write_rejects(skipped: Sequence[RejectedRow], path: Path) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from batchprop.batches import rescale_weights
 from batchprop.data.frames import to_python
-from batchprop.errors import InputError, ParameterError
+from batchprop.errors import InputError, ParameterError, short_repr
 from batchprop.estimators.parameters import interval
 from batchprop.estimators.targets import TargetEncoding
 from batchprop.format import pluralize
@@ -101,7 +101,7 @@ def _weights_from_dict(class_weight: Any, labels: NDArray[Any]) -> NDArray[np.fl
             raise InputError(f"class_weight has a weight for {label!r}, not among the classes {known}")
         if not _POSITIVE_OR_ZERO.is_valid(weight):
             raise ParameterError(
-                f"class_weight={class_weight!r} is not allowed: {weight!r} is not a number of at least 0"
+                f"class_weight holds {short_repr(weight)}, which is not a number of at least 0"
             )
     weights = np.array([class_weight.get(label, 1.0) for label in known], dtype=float)
     if not weights.any():

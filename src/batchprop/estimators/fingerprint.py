@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batchprop.activations import ACTIVATIONS
+from batchprop.activations import ACTIVATIONS, Activation
 from batchprop.errors import ParameterError
 from batchprop.estimators.descriptions import describe
 from batchprop.estimators.interface import FitInterface
@@ -37,6 +37,7 @@ def fingerprint(
     net: Network,
     engine: str,
     dataset: Mapping[str, Any],
+    batch_size: int,
     total_steps: int,
     call: FitArgs,
 ) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def fingerprint(
         net: the initial network.
         engine: runs the fit.
         dataset: the fingerprint of its rows.
+        batch_size: the first batch size.
         total_steps: of all epochs, over which a schedule is sampled.
         call: the arguments of ``fit``, for the initial weights.
 
@@ -58,7 +60,12 @@ def fingerprint(
     planned = isinstance(rate, str) and rate in HORIZON_SCHEDULES
     free = (_MAY_DIFFER - {"max_iter"} if planned else _MAY_DIFFER) | {"engine"}
     parameters = estimator.get_params(deep=False)
-    special = {"learning_rate": _describe_schedule(rate, total_steps)} if callable(rate) else {}
+    # What may be spelled in several ways, as what it means.
+    special: dict[str, Any] = {"hidden_layer_sizes": list(net.sizes[1:-1])}
+    if callable(rate):
+        special["learning_rate"] = _describe_schedule(rate, total_steps)
+    for name in ("activation", "dropout"):
+        special[name] = _describe(name, _one_for_all(parameters[name]))
     return {
         "estimator": _describe_class(type(estimator)),
         "network": f"{list(net.sizes)} in {net.layers[0].b.dtype}",
@@ -67,11 +74,13 @@ def fingerprint(
         **{
             name: _describe(name, value)
             for name, value in parameters.items()
-            if name not in {*free, *special}
+            if name not in {*free, *special, "batch_size"}
         },
         **special,
-        # Last: where a parameter, as class_weight, changes what the rows count, its name says more.
+        # Where a parameter, as class_weight, changes what the rows count, its name says more.
         **dataset,
+        # Last: of fewer rows a batch may be smaller.
+        "batch_size": batch_size,
     }
 
 
@@ -136,6 +145,12 @@ def _describe(name: str, value: Any) -> Any:
         return {str(key): _describe(name, entry) for key, entry in value.items()}
     ours = [known for known, activation in ACTIVATIONS.items() if activation == value]
     return ours[0] if ours else describe(name, value)
+
+
+def _one_for_all(value: Any) -> Any:
+    """Return the value of all layers, if a list of one for each has the same one throughout."""
+    several = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | Activation)
+    return value[0] if several and len(value) and all(each == value[0] for each in value) else value
 
 
 def _describe_class(cls: type) -> Any:

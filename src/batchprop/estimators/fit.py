@@ -146,7 +146,7 @@ def _fingerprint(estimator: FitInterface, plan: FitPlan, start: FitStart, call: 
         return {}
     total_steps = estimator.max_iter * math.ceil(plan.dataset.n_rows / plan.batch_size)
     rows, engine = plan.dataset.fingerprint(), plan.engine.name
-    return fingerprint(estimator, plan.config.network, engine, rows, total_steps, call)
+    return fingerprint(estimator, plan.config.network, engine, rows, plan.batch_size, total_steps, call)
 
 
 def _run(estimator: FitInterface, plan: FitPlan, manager: CheckpointManager, n_epochs: int) -> bool:

@@ -75,7 +75,7 @@ class TargetEncoding(NamedTuple):
             The classes.
 
         Raises:
-            InputError: they are missing, or fewer than two.
+            InputError: they are missing, or fewer than two, or they or y are no labels.
 
         Example:
             >>> TargetEncoding.from_classes([2, 0, 1], np.array([0, 1])).kind
@@ -99,7 +99,10 @@ class TargetEncoding(NamedTuple):
             )
         if several:
             return cls(MULTIOUTPUT, [_unique_labels(each, f"classes[{t}]") for t, each in enumerate(classes)])
-        return cls._from_labels(_unique_labels(classes, "classes"))
+        labels = _unique_labels(classes, "classes")
+        for each in (labels, y):
+            check_labels(each)
+        return cls._from_labels(labels)
 
     @classmethod
     def _from_labels(cls, labels: NDArray[Any]) -> TargetEncoding:

@@ -39,13 +39,24 @@ _OFFSETS = {
 }
 """The attributes of scikit-learn's scalers that hold the offset and the spread of each column."""
 
+_HOLDERS = {
+    "best_estimator_": ".best_estimator_",
+    "calibrated_classifiers_": ".calibrated_classifiers_[0].estimator",
+    "estimators_": ".estimators_[0]",
+    "estimator_": ".estimator_",
+    "estimator": ".estimator",
+}
+"""The attributes of scikit-learn's estimators that hold fitted ones, and the way to the first of these."""
+
 _MAX_OFFSET = 1e-3 * 2.0**24
 """In spreads: beyond it, float32 rounds by more than a thousandth of the spread."""
 
 _SKIPPED = (None, "passthrough")
 """What scikit-learn writes in a pipeline in place of a step."""
 
-_CONVERSION_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+_CONVERSION_ERRORS = (
+    ArithmeticError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError
+)  # fmt: skip
 
 
 class Input(NamedTuple):
@@ -107,9 +118,9 @@ def convert_model(model: Any, dtype: str | None = None) -> ModelProto:
 
     _check_model(model, dtype)
     check_is_fitted(model)
-    _check_search(model)
+    _check_holder(model)
     # A tabular estimator is the pipeline that `batchprop train` would save.
-    model = _without_empty_steps(model.to_pipeline() if hasattr(model, "to_pipeline") else model)
+    model = _simplify(model.to_pipeline() if hasattr(model, "to_pipeline") else model)
     steps = list(iter_steps(model))
     for step in steps:
         if name := converter_key(step):
@@ -136,19 +147,28 @@ def convert_model(model: Any, dtype: str | None = None) -> ModelProto:
     return proto
 
 
-def _without_empty_steps(model: Any) -> Any:
-    """Return a model without steps that make no feature, or change none, for which skl2onnx has no name."""
+def _simplify(model: Any) -> Any:
+    """Return a model as skl2onnx knows it: without steps that make no feature or change none, and flat."""
     pipelines = [part for part in iter_parts(model) if isinstance(part, Pipeline)]
-    skips = any(step in _SKIPPED for pipeline in pipelines for _, step in pipeline.steps)
+    steps = [step for pipeline in pipelines for _, step in pipeline.steps]
+    skips = any(step in _SKIPPED or isinstance(step, Pipeline) for step in steps)
     if not skips and not any(map(_is_empty, iter_steps(model))):
         return model
     model = deepcopy(model)
     for part in iter_parts(model):
         if isinstance(part, Pipeline):
-            part.steps = [each for each in part.steps if each[1] not in _SKIPPED]
+            part.steps = list(_flat_steps(part))
         if hasattr(part, "transformer_list"):
             part.transformer_list = [each for each in part.transformer_list if not _is_empty(each[1])]
     return model
+
+
+def _flat_steps(pipeline: Pipeline) -> Iterator[tuple[str, Any]]:
+    for name, step in pipeline.steps:
+        if isinstance(step, Pipeline):
+            yield from ((f"{name}__{inner}", each) for inner, each in _flat_steps(step))
+        elif step not in _SKIPPED:
+            yield name, step
 
 
 def _is_empty(step: Any) -> bool:
@@ -182,17 +202,39 @@ def _check_model(model: Any, dtype: str | None) -> None:
         )
 
 
-def _check_search(model: Any) -> None:
-    """Refuse a search for the parameters of an estimator, which skl2onnx knows of its own estimators only."""
-    search = model[-1] if hasattr(model, "steps") else model
-    if not converter_key(getattr(search, "best_estimator_", None)).startswith("batchprop"):
+def _check_holder(model: Any) -> None:
+    """Refuse an estimator of scikit-learn's that holds networks: skl2onnx knows its own estimators only."""
+    holder = model[-1] if hasattr(model, "steps") else model
+    path = _path_to_network(holder)
+    if not path:
         return
-    best = "model.best_estimator_"
-    if search is not model:
-        best = "make_pipeline(*model[:-1], model[-1].best_estimator_)"
+    part = f"make_pipeline(*model[:-1], model[-1]{path})" if holder is not model else f"model{path}"
+    name = type(holder).__name__
+    if path.startswith(".best_estimator_"):
+        raise InputError(f"a {name} has no ONNX form, but the estimator that it found has: export {part}")
+    each = "the network in it has: export" if "[0]" not in path else "each network in it has: export"
+    calibrated = "; a bp.TabularClassifier calibrates within its graph" if "calibrated" in path else ""
     raise InputError(
-        f"a {type(search).__name__} has no ONNX form, but the estimator that it found has: export {best}"
+        f"a {name} has no ONNX form, but {each} {part}, and do what the {name} does with its answers "
+        f"where the model is used{calibrated}"
     )
+
+
+def _path_to_network(model: Any) -> str:
+    """Return the attributes that lead to a network, or a pipeline of one, in an estimator; "" for others."""
+    for attribute, path in _HOLDERS.items():
+        if converter_key(model) or not hasattr(model, attribute):
+            continue
+        part = getattr(model, attribute)
+        part = part[0] if isinstance(part, list | tuple) else part
+        part = getattr(part, "estimator", part) if "calibrated" in path else part
+        last = part[-1] if hasattr(part, "steps") else part
+        is_network = converter_key(last).startswith("batchprop") or hasattr(last, "to_pipeline")
+        if is_network and last is not part and attribute == "best_estimator_":
+            return ""  # skl2onnx knows a search that found a pipeline
+        if is_network or (inner := _path_to_network(part)):
+            return path if is_network else path + inner
+    return ""
 
 
 def _graph_inputs(steps: list[Any], dtype: str | None) -> list[Input]:

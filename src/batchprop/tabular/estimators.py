@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, Self, get_args
 from zlib import crc32
@@ -646,9 +647,8 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
                 f"loss={self.loss!r} does not go with quantiles, which have their own: leave one of them out"
             )
         if 0.5 not in self.quantiles:  # noqa: PLR2004 the median
-            raise ParameterError(
-                f"quantiles={list(self.quantiles)} lacks 0.5, the median, which `predict` returns: add it"
-            )
+            shown = list(map(float, self.quantiles))
+            raise ParameterError(f"quantiles={shown} lacks 0.5, the median, which `predict` returns: add it")
 
     def _encode_targets(self, y: Any, weights: Any) -> NDArray[np.float64]:
         return self.target_scaler_.transform(_check_numbers(blank_weightless(y, weights)))
@@ -722,7 +722,7 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
             quantile regression, arXiv 1905.03222.
         """
         check_is_fitted(self, "network_")
-        if not 0 < coverage < 1:
+        if not isinstance(coverage, Real) or not 0 < coverage < 1:
             raise ParameterError(
                 f"coverage={coverage!r} is not allowed: give a number between 0 and 1, as 0.9"
             )

@@ -166,6 +166,8 @@ def check_classes(target: Target, split: Split, options: TrainOptions) -> None:
 
 def other_rows(options: TrainOptions) -> str:
     """Suggest how to have other training rows."""
+    if options.test is not None:
+        return "correct it in `test`"
     if options.time is not None:
         return "split the rows by another `time`, or at random"
     return "draw other rows by another `seed`"
@@ -205,9 +207,20 @@ def encode(table: TrainingTable, split: Split, options: TrainOptions) -> Trainin
     )
     X = columns.fit_transform(frame, y)
     X_val = columns.transform(validation) if len(validation) else X[:0]
+    check_test_rows(columns, table, split)
     weights, weights_val = table.weights_of(train), table.weights_of(split.validation)
     data = TrainingData(columns, X, y, weights, X_val, y_val, weights_val, len(train), scaler)
     return data if options.n_members == 1 else divide(data, table, split, options)
+
+
+def check_test_rows(columns: Pipeline, table: TrainingTable, split: Split) -> None:
+    """Refuse test rows with a value that the kind of its column does not allow, before the training.
+
+    Raises:
+        DataError: there is such a value.
+    """
+    if len(split.test):
+        columns["columns"].cast(table.frame.iloc[split.test])
 
 
 def divide(data: TrainingData, table: TrainingTable, split: Split, options: TrainOptions) -> TrainingData:

@@ -43,6 +43,10 @@ OUTPUT_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".parquet": "", ".
 MAX_BLOCK_ROWS = 65_536
 """The largest number of rows to predict at a time."""
 
+_MAX_FEATURE_BYTES = 1 << 25
+"""Of a block: the allocator keeps as much for the next one. To fetch larger arrays from the system anew for
+each block took as long as to fill them in."""
+
 _COPIES_OF_A_ROW = 32  # Numbers, 8 bytes each, have fewer copies at a time; words take more than 8 bytes.
 _THREADS = 2  # pandas holds Python's lock in part of the work: more were not measured
 _ROW_GROUP_ROWS = 1 << 17
@@ -95,8 +99,10 @@ def block_size(model: Pipeline, memory: int) -> int:
         memory: in bytes.
     """
     # Both the columns and the features of a row are in memory at a time, and the blocks of all threads.
-    width = len(model["columns"].kinds) + int(model[-1].n_features_in_)
-    return max(1, min(MAX_BLOCK_ROWS, memory // (8 * _COPIES_OF_A_ROW * _THREADS * width)))
+    n_features = int(model[-1].n_features_in_)
+    width = len(model["columns"].kinds) + n_features
+    rows = memory // (8 * _COPIES_OF_A_ROW * _THREADS * width)
+    return max(1, min(MAX_BLOCK_ROWS, rows, _MAX_FEATURE_BYTES // (4 * n_features)))
 
 
 def check_proba(model: Pipeline) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from batchprop import __version__
+from batchprop.errors import short_repr
 from batchprop.tabular.cross_validation import CrossValidation
 from batchprop.tabular.evaluation import Evaluation, HeldOutRows, baseline_name, evaluate, predict_test_rows
 from batchprop.tabular.fit import Split, members_of, network_of
@@ -135,7 +136,7 @@ class TrainingResult:
         label = self.pipeline.classes_[answers[0]]
         balance = "" if options.class_weight else "class_weight='balanced', "
         return (
-            f"the network answers {str(label)!r} for each of the {len(y):,} test rows, of which "
+            f"the network answers {short_repr(str(label))} for each of the {len(y):,} test rows, of which "
             f"{int((y == label).sum()):,} are: it does not tell the classes apart; try {balance}another "
             f"learning rate than {options.learning_rate:g}, or more epochs than {epochs:,}"
         )

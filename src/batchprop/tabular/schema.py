@@ -43,7 +43,6 @@ SOME_DISTINCT = 2
 _KINDS: dict[str, ColumnType] = {"number": "number", "text": "category", "date": "date"}
 _PLURALS = {"number": "numbers", "category": "words", "boolean": "true and false", "date": "dates"}
 _MOSTLY_DISTINCT = 0.95
-_MOSTLY_NUMBERS = 0.9
 _FEW_ROWS = 20
 _FEW_WORDS = 3
 _MAX_SHOWN = 40
@@ -331,17 +330,16 @@ def classify_column(stats: ColumnStats) -> ColumnSchema:
 
 
 def _make_warning(stats: ColumnStats) -> str:
-    """Warn that a few words turn a column of numbers into text, which is rarely intended."""
+    """Warn that words turn a column of numbers into text, which is rarely intended."""
     others = stats.present - stats.numerals
-    if (
-        stats.type is not None
-        or stats.value_type != "text"
-        or not others
-        or stats.numerals < _MOSTLY_NUMBERS * stats.present
-    ):
+    if stats.type is not None or stats.value_type != "text" or not others or not _is_mostly_numbers(stats):
         return ""
     are = "is no number" if others == 1 else "are no numbers"
     return f"{others:,} of its {stats.present:,} values {are}, {_quote(stats.other)} first"
+
+
+def _is_mostly_numbers(stats: ColumnStats) -> bool:
+    return 2 * stats.numerals > stats.present
 
 
 def _quote(word: str | None) -> str:
@@ -375,7 +373,7 @@ def _names_rows(stats: ColumnStats) -> tuple[ColumnType, str] | None:
         return None
     if stats.reading.startswith((SEVERAL_UNITS, MOSTLY_DATES)):
         return "left out", stats.reading
-    if stats.value_type == "text" and stats.numerals >= _MOSTLY_NUMBERS * stats.present:
+    if stats.value_type == "text" and _is_mostly_numbers(stats):
         return "left out", "numbers with other words among them"
     if stats.words > _FEW_WORDS:
         return "left out", f"sentences, {stats.words:.0f} words on average"

@@ -494,7 +494,12 @@ def _parse(text: pa.Array, spelling: str, rules: TextRules) -> Floats | npt.NDAr
         truth = pc.if_else(pc.is_in(text, pa.array((*_TRUE, *_FALSE), text.type)), text, None)
         true = pc.if_else(pc.is_valid(truth), pc.is_in(truth, pa.array(_TRUE, text.type)), None)
         return np.asarray(pc.cast(true, pa.float64()).to_numpy(zero_copy_only=False))
-    return _to_number(text, spelling) if SPELLINGS[spelling].kind == "number" else _to_date(text, spelling)
+    if SPELLINGS[spelling].kind == "number":
+        return _to_number(text, spelling)
+    # Each date once: most columns have fewer days than rows, and patterns with the names of months take long.
+    words = text.dictionary_encode()
+    dates = np.append(_to_date(words.dictionary, spelling), np.datetime64("NaT"))
+    return np.asarray(dates[words.indices.fill_null(-1).to_numpy(zero_copy_only=False)])
 
 
 def may_fit(words: pd.Series, spelling: str, rules: TextRules) -> bool:
@@ -805,7 +810,7 @@ class SpellingCandidates:
         if {"dayfirst", "monthfirst"} <= {*fitting}:
             raise DataError(
                 f"in the column {name!r} each date can begin with the day or with the month: say which by "
-                f"type {name}=date:dayfirst or {name}=date:monthfirst"
+                f"`type` {name}=date:dayfirst or {name}=date:monthfirst"
             )
         spelling = next(iter(fitting), None)
         if spelling == "iso" and 0 < self._zoned < self._dates:

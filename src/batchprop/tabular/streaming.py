@@ -26,7 +26,14 @@ from batchprop.data.text_rules import TextRules
 from batchprop.errors import DataError, ParameterError
 from batchprop.format import format_percent
 from batchprop.tabular.encoding import QuickEncoder
-from batchprop.tabular.fit import VALIDATION_FRACTION, Split, TrainingData, is_scaled, other_rows
+from batchprop.tabular.fit import (
+    VALIDATION_FRACTION,
+    Split,
+    TrainingData,
+    check_test_rows,
+    is_scaled,
+    other_rows,
+)
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.points import note_points
@@ -541,6 +548,7 @@ def streaming_training_data(
     """
     target, encoder, scaler = fitted.target, fitted.encoder, None
     X_val = encoder.transform(table.frame.iloc[split.validation])
+    check_test_rows(encoder, table, split)
     y_val, classes = table.target.values[split.validation], target.classes
     if classes is not None:
         y_val = np.searchsorted(classes, y_val)

@@ -400,10 +400,11 @@ def read_numbers(column: pd.Series, values: npt.NDArray[Any], rules: TextRules =
         plain = pc.match_substring_regex(text, _NUMBER).to_numpy(zero_copy_only=False)
         if rules.decimal == ",":
             plain = parse(words, DECIMALS[","]).notna().to_numpy()
-        first = values[int(np.argmin(plain))]
+        first = int(np.argmin(plain))
         raise DataError(
-            f"the target {str(column.name)!r} holds text such as {str(first)!r}, and task='regression' needs "
-            "numbers: correct it or use task='classification'"
+            f"the target {str(column.name)!r} holds text such as {str(values[first])!r} in "
+            f"{row_name(column[first:])}, and task='regression' needs numbers: correct it or use "
+            "task='classification'"
         )
     _check_finite(column, numbers)
     return numbers

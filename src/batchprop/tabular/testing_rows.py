@@ -50,7 +50,7 @@ def with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOptio
     test = read_whole(get_test_source(table, options, whole.files), options, words, TEST_FRAME)
     places = name_places(locate_rows(test), test.files)
     frame, n_train = join_frames(table, test.frame, places, options.text_rules), len(table.frame)
-    values = _read_together(table.target, whole, test, options.text_rules)
+    values = _read_together(table.target, whole, test, places, options.text_rules)
     weights, groups = table.weights, table.groups
     if options.weights is not None:
         tested = read_weights(test.frame[options.weights], options.text_rules, spelling)
@@ -73,10 +73,10 @@ def with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOptio
 
 
 def _read_together(
-    target: Target, whole: LoadedTable, test: LoadedTable, rules: TextRules
+    target: Target, whole: LoadedTable, test: LoadedTable, places: Sequence[str], rules: TextRules
 ) -> npt.NDArray[Any]:
     """Return the target of the rows to train on, then of the test rows; the task is that of the first."""
-    column, from_text = test.frame[target.name], test.from_text
+    column, from_text = test.frame[target.name].set_axis(pd.Index(places, dtype=object)), test.from_text
     if target.task == "classification":
         known = infer_target(whole.frame[target.name], target.task, from_text=whole.from_text, rules=rules)
         return np.concatenate([target.values, known.read(column)])
@@ -84,7 +84,7 @@ def _read_together(
         values = read_target(column, target.task, from_text=from_text, rules=rules).values
         return np.concatenate([target.values, values])
     # Together, as the numbers of both have one spelling.
-    numbers = pd.concat([whole.frame[target.name], column], ignore_index=True)
+    numbers = pd.concat([whole.frame[target.name], column])
     return read_target(numbers, target.task, from_text=from_text, rules=rules).values
 
 

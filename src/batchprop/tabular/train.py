@@ -82,8 +82,8 @@ def train_table(
         >>> model.predict(flowers[:2])["target"].tolist()
         [0, 0]
     """
-    exact = [name for name in (target, options.get("group")) if isinstance(name, str)]
-    source, folder = as_source(data, exact), as_folder(checkpoints, "checkpoints")
+    source, options = as_sources(data, target, options)
+    folder = as_folder(checkpoints, "checkpoints")
     check_source(source, **{name: options.get(name) for name in SOURCE_OPTIONS})
     has_table = source is not None or options.get("sql") is not None
     if folder is None and (options.get("checkpoint_every") is not None or options.get("resume")):
@@ -92,8 +92,6 @@ def train_table(
     if has_table and target is None:
         columns = "" if source is None else list_columns(source)
         raise ParameterError(f"`target` is missing: name the column to predict{columns}")
-    if not isinstance(test := options.get("test"), pd.DataFrame | None):
-        options["test"] = as_paths(test, "test", or_frame=True)
     checked = make_options(digits=not has_table, saves=folder is not None, target=target, **options)
     result = train(source, checked, observer or Observer(), checkpoints=folder, force=force)
     if not result.interrupted and current().index == 0:
@@ -146,12 +144,22 @@ def train(
     return TrainingResult(table, split, resolved, files, pipeline, history, scores)
 
 
-def as_source(data: Data | None, exact: Sequence[str]) -> tuple[Path, ...] | pd.DataFrame | None:
-    """Return files as paths, and any data frame as one of pandas."""
+def as_sources(
+    data: Data | None, target: object, options: dict[str, Any]
+) -> tuple[tuple[Path, ...] | pd.DataFrame | None, dict[str, Any]]:
+    """Return a table, and options with test rows: files as paths, and any data frame as one of pandas."""
+    exact = [name for name in (target, options.get("group")) if isinstance(name, str)]
+    test = {"test": _as_source(options["test"], exact, "test")} if "test" in options else {}
+    return _as_source(data, exact, "data"), options | test
+
+
+def _as_source(
+    data: Data | None, exact: Sequence[str], parameter: str
+) -> tuple[Path, ...] | pd.DataFrame | None:
     data = as_pandas(data, exact)
     if data is None or isinstance(data, pd.DataFrame):
         return data
-    return as_paths(data, "data", or_frame=True)
+    return as_paths(data, parameter, or_frame=True)
 
 
 def as_folder(folder: str | PathLike[str] | None, parameter: str) -> Path | None:

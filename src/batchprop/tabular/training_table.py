@@ -20,7 +20,7 @@ from batchprop.data.hive import folder_values
 from batchprop.data.names import normalize_name
 from batchprop.data.parquet import read_parquet_footer
 from batchprop.data.reader import LoadedTable, read_file, read_tables
-from batchprop.data.rejects import BadRowError, RejectedRow, RejectedRows
+from batchprop.data.rejects import BadRowError, OnBadRow, RejectedRow, RejectedRows
 from batchprop.data.separators import check_separator
 from batchprop.data.standard_input import COPY_NAME, ORIGIN, STDIN
 from batchprop.data.tables import Table, copy_files, open_files
@@ -245,20 +245,16 @@ def explain_bad_rows(options: TrainOptions, count: Callable[[], tuple[int, int]]
 
     Args:
         options: of the training.
-        count: looks through the table, and returns the number of its bad rows, and of all its rows.
+        count: looks through the table, and returns the number of its bad rows, and of all its rows; raises if
+            none can be used, as to skip rows does not help then.
 
     Raises:
-        DataError: the extended error.
+        DataError: the extended error, or that of ``count``.
     """
     try:
         yield
     except BadRowError as error:
-        try:
-            bad, rows = count()
-        except DataError:
-            bad = rows = 0  # no row is left, or the table cannot be read for another reason
-        if bad == rows:
-            raise DataError(error.reason) from None  # to skip rows does not help
+        bad, rows = count()
         them = "it" if bad == 1 else "them"
         share = math.ceil(1000 * bad / rows) / 1000
         more = f" and max_skipped={share:g}" if bad > options.max_skipped * rows else ""
@@ -281,12 +277,17 @@ def _from_frame(frame: pd.DataFrame, options: TrainOptions, name: str = FRAME) -
     column = clean_target(get_column(frame, target, "target column"), options.text_rules)
     numbers = frame.index.to_numpy() + 1
     missing = column.isna().to_numpy()
-    with explain_bad_rows(options, lambda: (int(missing.sum()), len(frame))):
-        rejects = RejectedRows(options.on_bad_row, options.max_skipped)
+
+    def reject(on_bad_row: OnBadRow, max_skipped: float) -> RejectedRows:
+        rejects = RejectedRows(on_bad_row, max_skipped)
         for row in np.flatnonzero(missing).tolist():
             reason, remedy = explain_missing(target, frame[target].iloc[row])
             rejects.add(Path(name), int(numbers[row]), reason, remedy=remedy, unit="row")
-    rejects.check_share(len(frame))
+        rejects.check_share(len(frame))
+        return rejects
+
+    with explain_bad_rows(options, lambda: (len(reject("skip", 1.0)), len(frame))):
+        rejects = reject(options.on_bad_row, options.max_skipped)
     check_rows(Path(name), len(frame))
     rows = numbers[~missing]
     whole = frame.assign(**{target: column})[~missing]

@@ -57,7 +57,7 @@ from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import SOURCE_OPTIONS, TrainOptions, make_options, option_table
 from batchprop.tabular.result import TrainingResult
 from batchprop.tabular.search_space import SPACE, as_options, distributions, values_of
-from batchprop.tabular.train import as_folder, as_source
+from batchprop.tabular.train import as_folder, as_sources
 from batchprop.tabular.training_input import prepare
 from batchprop.tabular.training_table import TrainingTable
 from batchprop.tabular.trial_store import TrialStore, lock_folder
@@ -202,7 +202,8 @@ def tune(
             "tune does not go with several processes, whose clocks would end other trials: call it in one, "
             "and train with its options in several"
         )
-    source, path = as_source(data, [target] if target else []), as_folder(folder, "folder")
+    source, options = as_sources(data, target, options)
+    path = as_folder(folder, "folder")
     check_source(source, **{name: options.get(name) for name in SOURCE_OPTIONS})
     if target is None or (source is None and options.get("sql") is None):
         raise ParameterError(
