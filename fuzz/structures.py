@@ -481,7 +481,7 @@ class Search:
         rng = random.Random(number)
         try:
             self.files.write(alter(rng.choice(self.files.originals), rng))
-        except (ValueError, TypeError, RecursionError, SafetensorError):
+        except (ValueError, TypeError, ArithmeticError, RecursionError, SafetensorError):
             self.unwritable += 1  # as an array of another type, JSON or safetensors
             return None
         try:

@@ -187,6 +187,8 @@ def _check_network(network: Any) -> None:
         raise ValueError("its weights and biases differ in shape")
     if any(W.shape[1] != V.shape[0] for W, V in pairwise(coefs)):
         raise ValueError("its layers do not fit each other")
+    if type(network.n_features_in_) is not int or network.n_features_in_ != len(coefs[0]):
+        raise ValueError("its number of features is not that of its weights")
     for theta in (*coefs, *intercepts):
         if theta.dtype.kind != "f" or _is_unsound(theta):
             raise ValueError("its weights are not all finite numbers")

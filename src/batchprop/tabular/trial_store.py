@@ -75,10 +75,11 @@ class TrialStore:
         """Add a trial, with its ensemble if it is complete; without ``save`` in memory only."""
         if self.folder is not None and save:
             path = self._path(trial.number)
-            with write_errors(path):
-                # The record comes last: a trial without one has not been.
-                if ensemble is not None:
+            # The record comes last: a trial without one has not been.
+            if ensemble is not None:
+                with write_errors(path.with_suffix(".skops")):
                     atomic_write(_dump(ensemble), path.with_suffix(".skops"))
+            with write_errors(path):
                 atomic_write(f"{json.dumps(asdict(trial))}\n".encode(), path)
         self.trials.append(trial)
         if ensemble is not None:
