@@ -163,7 +163,7 @@ def _read_trial(path: Path, number: int) -> Trial:
     history = [EpochSummary(**epoch) for epoch in record["history"]]
     trial = Trial(**{**record, "history": history, "curve": tuple(record["curve"])})
     numbers = [trial.seconds, *trial.curve]
-    if trial.number != number or trial.state not in get_args(State):
+    if type(trial.number) is not int or trial.number != number or trial.state not in get_args(State):
         raise ValueError("it is of another trial")
     if (trial.loss is not None) != (trial.state == "complete"):
         raise ValueError("a trial has a loss if it is complete")
