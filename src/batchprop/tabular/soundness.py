@@ -14,6 +14,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from batchprop.estimators import MLPClassifier, MLPRegressor
 from batchprop.estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
+from batchprop.estimators.targets import BINARY, MULTICLASS
 from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.fit import network_of
 from batchprop.tabular.level_means import LevelMeans
@@ -201,6 +202,8 @@ def _check_network(network: Any) -> None:
         raise ValueError("its classes are not two or more different labels")
     if coefs[-1].shape[1] != outputs:
         raise ValueError(f"it has {len(classes)} classes and {coefs[-1].shape[1]} outputs")
+    if vars(network)["_target_kind"] != (BINARY if outputs == 1 else MULTICLASS):
+        raise ValueError("its classes are of another kind")
 
 
 def _check_answers(model: Any) -> None:
@@ -217,6 +220,10 @@ def _check_answers(model: Any) -> None:
     answers = network.predict(encoded)
     if answers.shape != (len(rows),):
         raise ValueError("it does not answer one label or number a row")
-    numbers = network.predict_proba(encoded) if hasattr(network, "classes_") else answers
+    numbers = answers
+    if hasattr(network, "classes_"):
+        numbers = network.predict_proba(encoded)
+        if numbers.shape != (len(rows), len(network.classes_)):
+            raise ValueError("it does not answer a probability of each class")
     if not np.isfinite(numbers).all():
         raise ValueError("its answers are not finite")
