@@ -86,7 +86,7 @@ crash: $(VENV)/.dev  ## kill commands at every change of a file, and plant links
 fuzz: $(VENV)/.fuzz  ## search for files and arguments that hurt, FUZZ_SECONDS=60 for each kind (Linux)
 	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; for kind in csv parquet model checkpoint walk; do \
 	  echo "== $$kind"; TMPDIR=$$scratch $(BIN)/python -m fuzz.run $$kind build/fuzz -max_total_time=$(FUZZ_SECONDS); done
-	@set -e; for kind in checkpoint model; do \
+	@set -e; for kind in checkpoint model training trials; do \
 	  echo "== structure of a $$kind"; $(BIN)/python -m fuzz.structures $$kind $(FUZZ_SECONDS) $$(date +%s); done
 	@echo '== estimators'; $(BIN)/python -m fuzz.estimators $(FUZZ_SECONDS) $$(date +%s)
 

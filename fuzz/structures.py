@@ -1,8 +1,9 @@
 """`python -m fuzz.structures KIND SECONDS [FIRST]`: alter values, types, shapes and names inside valid files.
 
-A checkpoint or a model is taken apart, one to three places of its structure are altered, and it is written
-again with valid checksums, so that nothing but the checks of its content stands between the change and the
-fit or the prediction. The outcome is a BatchpropError of one line, or finite answers for all rows.
+A checkpoint, a model, the checkpoints of a training or the trials of a search are taken apart, one to three
+places of the structure are altered, and it is written again with valid checksums, so that nothing but the
+checks of its content stands between the change and the fit or the prediction. The outcome is a BatchpropError
+of one line, or finite answers for all rows.
 Each case has a number, and is the same in every run.
 """
 
@@ -12,15 +13,18 @@ import copy
 import io
 import json
 import random
+import shutil
 import sys
 import tempfile
 import traceback
 import warnings
 import zipfile
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -30,7 +34,8 @@ from safetensors import SafetensorError
 import batchprop as bp
 from batchprop.errors import BatchpropError
 from batchprop.estimators.checkpoints import CheckpointData, Checkpoints, deserialize, serialize
-from batchprop.tabular import load_model, train_table
+from batchprop.tabular import load_model, train_table, tune
+from batchprop.tabular.observer import Observer
 from fuzz.seeds import make_table
 
 ODD: list[Any] = [
@@ -41,6 +46,8 @@ ODD: list[Any] = [
     {"": 0}, [1, "a", None], {"__class__": "int"}, [0.0] * 3000,
 ]  # fmt: skip
 """Values that readers forget."""
+
+TABULAR = "batchprop.tabular"
 
 DTYPES = (
     "f2", "f4", "f8", ">f8", "i1", "i4", "i8", ">i4", "u1", "u8", "?", "c16", "S3", "U2", "M8[ns]", "m8[D]",
@@ -193,14 +200,13 @@ def alter(parts: Parts, rng: random.Random) -> Parts:
     parts = dict(parts)
     arrays = [name for name, part in parts.items() if isinstance(part, np.ndarray)]
     trees = [name for name in parts if name not in arrays]
-    # Ten times as fast as copy.deepcopy, which took as long as all checks of a model.
-    parts |= {name: json.loads(json.dumps(parts[name])) for name in trees}
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         chance = rng.random()
         if chance < 0.65 or not arrays:
             tree = rng.choice(trees)
-            # In a list, so that the whole tree is a place, too; a model's file keeps its kind.
-            holder = [parts[tree]]
+            # In a list, so that the whole tree is a place, too; a model's file keeps its kind. By JSON it is
+            # copied ten times as fast as by copy.deepcopy.
+            holder = [json.loads(json.dumps(parts[tree]))]
             alter_tree(holder, rng)
             parts[tree] = holder[0] if holder else None
             continue
@@ -259,18 +265,38 @@ class CheckpointFiles:
 
 
 class ModelFiles:
-    """Predictions of altered models."""
+    """Predictions of altered models, of one network and of several, for classes and for numbers."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.frame = folder / "model", make_table(12)
-        kinds = [str(name) for name in self.frame.columns if name != "y"]
-        # Most cases alter a model of one column, which is read and checked in a third of the time.
-        self.originals = [*[self._train([kind]) for kind in kinds] * 2, self._train(kinds)]
+        self.folder, self.frame = folder / "model", make_table(12).assign(word="w1")
+        table, kinds = make_table(), [name for name in self.frame.columns if name not in {"y", "word"}]
+        words = pd.DataFrame({"word": [f"w{i % 12}" for i in range(24)], "y": table["y"]})
+        classes, numbers = np.arange(24) % 3, np.sqrt(np.arange(24.0))
+        # As in a table of many rows.
+        with (
+            patch(f"{TABULAR}.transformers.MAX_CATEGORIES", 4),
+            patch(f"{TABULAR}.piecewise.ROWS_PER_BIN", 4),
+        ):
+            of_many = [
+                self._train(words, 1),
+                self._train(words.assign(y=numbers), 2),
+                self._train(table[["size"]].assign(y=numbers), 1),
+            ]
+        # Most cases alter a model of one column and one network, which is read and checked in half the time.
+        self.originals = [
+            *[self._train(table[[name, "y"]], 1) for name in kinds] * 2,
+            *of_many,
+            self._train(table[["garden"]].assign(y=classes), 2),
+            self._train(table, 2),
+        ]
+        # Most parts of a case are as they were.
+        self.packed = {id(part): _pack(part) for parts in self.originals for part in parts.values()}
 
-    def _train(self, names: list[str]) -> Parts:
-        """Return the parts of a model of some columns."""
-        frame = make_table()[[*names, "y"]]
-        model = train_table(frame, target="y", hidden=2, epochs=1, engine="numpy", seed=0)
+    def _train(self, table: pd.DataFrame, members: int) -> Parts:
+        """Return the parts of a model of a table."""
+        model = train_table(
+            table, target="y", hidden=2, epochs=1, bins=4, members=members, engine="numpy", seed=0
+        )
         model.save(self.folder, force=True)
         with zipfile.ZipFile(self.folder / "model.skops") as archive:
             read = {name: archive.read(name) for name in archive.namelist()}
@@ -281,34 +307,162 @@ class ModelFiles:
 
     def write(self, parts: Parts) -> None:
         """Write the settings and the model."""
-        (self.folder / "settings.json").write_text(json.dumps(parts["settings.json"]))
         with zipfile.ZipFile(self.folder / "model.skops", "w") as archive:
             for name, part in parts.items():
-                if isinstance(part, np.ndarray):
-                    buffer = io.BytesIO()
-                    np.save(buffer, part, allow_pickle=False)
-                    archive.writestr(name, buffer.getvalue())
-                elif name != "settings.json":
-                    archive.writestr(name, json.dumps(part))
+                content = self.packed.get(id(part)) or _pack(part)
+                if name == "settings.json":
+                    (self.folder / name).write_bytes(content)
+                else:
+                    archive.writestr(name, content)
 
     def check(self) -> None:
         """Predict, read the scores, and check them."""
-        model = load_model(self.folder)
+        model, told = load_model(self.folder), None
         try:
             _ = model.evaluation, model.history
         except BatchpropError as error:
-            _check_line(error)
-        answers = model.predict(self.frame, proba=True)
-        if not isinstance(answers, pd.DataFrame) or len(answers) != len(self.frame):
-            raise AssertionError("answers for other rows")
-        chances = answers.iloc[:, 1:].to_numpy(dtype=float)
-        if not (np.isfinite(chances).all() and (chances >= 0).all() and (chances <= 1).all()):
-            raise AssertionError("probabilities outside of 0 to 1")
+            told = _check_line(error)
+        answers = model.predict(self.frame, proba=hasattr(model.pipeline[-1], "classes_"))
+        if told is not None:
+            raise AssertionError(told)
+        _check_answers(answers, len(self.frame))
 
 
-KINDS: dict[str, type[CheckpointFiles | ModelFiles]] = {
+def _pack(part: Any) -> bytes:
+    """Return a part as the bytes in a model's file."""
+    if not isinstance(part, np.ndarray):
+        return json.dumps(part).encode()
+    buffer = io.BytesIO()
+    np.save(buffer, part, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _check_answers(answers: Any, n: int) -> None:
+    """Refuse answers for other rows, missing ones, and numbers that are not finite or no probabilities."""
+    if not isinstance(answers, pd.DataFrame) or len(answers) != n:
+        raise AssertionError("answers for other rows")
+    if answers.isna().to_numpy().any():
+        raise AssertionError("answers that are missing")
+    chances = answers.iloc[:, 1:].to_numpy(dtype=float)
+    if not (np.isfinite(chances).all() and (chances >= 0).all() and (chances <= 1).all()):
+        raise AssertionError("probabilities outside of 0 to 1")
+    numbers = answers.iloc[:, 0]
+    if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
+        raise AssertionError("answers that are not finite")
+
+
+class TrainingFiles:
+    """A training of two networks that resumes from altered checkpoints, and from what is kept beside them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.frame = folder / "kept", make_table()[["size", "y"]]
+        with suppress(KeyboardInterrupt):
+            self._train(observer=_Interrupting(3))
+        self.paths = sorted(self.folder.glob("member-*/*"))
+        parts: Parts = {"resume.json": json.loads((self.folder / "resume.json").read_text())}
+        for i, path in enumerate(self.paths):
+            saved = deserialize(path)
+            parts |= {f"{i}.{name}": part for name, part in saved.arrays.items()}
+            parts[f"{i}."] = dict(saved.metadata)
+        self.originals = [parts]
+
+    def _train(self, **more: Any) -> Any:
+        options: dict[str, Any] = {"hidden": 2, "epochs": 2, "members": 2, "bins": 2, "engine": "numpy"}
+        return train_table(
+            self.frame, target="y", seed=0, checkpoints=self.folder, checkpoint_every=1, **options, **more
+        )
+
+    def write(self, parts: Parts) -> None:
+        """Write the checkpoints of both networks, and what is beside them."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for i, path in enumerate(self.paths):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            own = {name[len(f"{i}.") :]: part for name, part in parts.items() if name.startswith(f"{i}.")}
+            arrays = {name: part for name, part in own.items() if isinstance(part, np.ndarray)}
+            metadata = own.get("", {})
+            if not isinstance(metadata, dict):
+                metadata = {"metadata": metadata}
+            path.write_bytes(serialize(CheckpointData(arrays, metadata)))
+        (self.folder / "resume.json").write_text(json.dumps(parts["resume.json"]))
+
+    def check(self) -> None:
+        """Resume, predict, and check the answers."""
+        model = self._train(resume=True)
+        _check_answers(model.predict(self.frame, proba=True), len(self.frame))
+        epochs = [(epoch.member, epoch.epoch) for epoch in model.history]
+        # One that diverged, or is said to have, is not among them.
+        if [each for each in [(1, 1), (1, 2), (2, 1), (2, 2)] if each in epochs] != epochs:
+            raise AssertionError(f"epochs {epochs}")
+        _ = model.evaluation
+
+
+class _Interrupting(Observer):
+    """Ends a training after so many epochs."""
+
+    def __init__(self, epochs: int) -> None:
+        self.left = epochs
+
+    def on_epoch(self, history: Any) -> None:  # noqa: ARG002
+        """Count down."""
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+class TrialFiles:
+    """A search that goes on from altered trials."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.frame = folder / "trials", make_table()[["size", "y"]]
+        self._tune(2)
+        parts: Parts = {}
+        for path in sorted(self.folder.iterdir()):
+            if path.suffix == ".json":
+                parts[path.name] = json.loads(path.read_text())
+                continue
+            with zipfile.ZipFile(path) as archive:
+                for name in archive.namelist():
+                    content, key = archive.read(name), f"{path.name}/{name}"
+                    parts[key] = (
+                        np.load(io.BytesIO(content)) if name.endswith(".npy") else json.loads(content)
+                    )
+        self.originals = [parts]
+        self.packed = {id(part): _pack(part) for part in parts.values()}
+
+    def _tune(self, n_trials: int) -> Any:
+        options: dict[str, Any] = {"preset": "fast", "members": 2, "epochs": 2, "engine": "numpy", "seed": 0}
+        return tune(self.frame, target="y", n_trials=n_trials, folder=self.folder, **options)
+
+    def write(self, parts: Parts) -> None:
+        """Write the records and the networks of the trials."""
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
+        archives = dict[str, zipfile.ZipFile]()
+        with ExitStack() as stack:
+            for key, part in parts.items():
+                file, slash, name = key.partition("/")
+                content = self.packed.get(id(part)) or _pack(part)
+                if not slash:
+                    (self.folder / file).write_bytes(content)
+                    continue
+                if file not in archives:
+                    archives[file] = stack.enter_context(zipfile.ZipFile(self.folder / file, "w"))
+                archives[file].writestr(name, content)
+
+    def check(self) -> None:
+        """Go on with the search, without another trial, and check its result."""
+        result = self._tune(2)
+        if not np.isfinite(result.loss):
+            raise AssertionError("a loss that is not finite")
+        _check_answers(result.model.predict(self.frame, proba=True), len(self.frame))
+        _ = result.evaluation
+
+
+KINDS: dict[str, type[CheckpointFiles | ModelFiles | TrainingFiles | TrialFiles]] = {
     "checkpoint": CheckpointFiles,
     "model": ModelFiles,
+    "training": TrainingFiles,
+    "trials": TrialFiles,
 }
 
 
@@ -325,11 +479,10 @@ class Search:
         """Run a case; return what is wrong with it, or None."""
         # Of equal seeds, both kinds would draw the same.
         rng = random.Random(number)
-        parts = alter(rng.choice(self.files.originals), rng)
         try:
-            self.files.write(parts)
-        except (ValueError, TypeError, RecursionError, SafetensorError):
-            self.unwritable += 1  # not even as JSON or safetensors
+            self.files.write(alter(rng.choice(self.files.originals), rng))
+        except (ValueError, TypeError, ArithmeticError, RecursionError, SafetensorError):
+            self.unwritable += 1  # as an array of another type, JSON or safetensors
             return None
         try:
             self.files.check()

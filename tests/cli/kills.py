@@ -22,6 +22,7 @@ import pandas as pd
 
 from batchprop import files
 from batchprop.data import memory
+from batchprop.tabular.fit import members_of, network_of
 from batchprop.tabular.persistence import load_pipeline
 
 KILLED = 137
@@ -144,12 +145,18 @@ def contents(folder, but=()):
 
 def result_of(work):
     """What a command gives: of a model, what does not tell the time, and all other files."""
-    model = work / "m"
-    history = pd.read_csv(model / "history.csv").drop(columns="seconds").to_numpy().tobytes()
-    weights = [coef.tobytes() for coef in load_pipeline(model)[-1].coefs_]
-    files = sorted(path.name for path in model.iterdir())
-    predictions = (model / "test-predictions.csv").read_bytes()
-    return weights, history, predictions, files, contents(work, but={"m"})
+    models = [model_of(work / name) for name in ("m", "u") if (work / name).exists()]
+    trials = sorted(path.name for path in work.glob("u.trials/*"))
+    return models, trials, contents(work, but={"m", "u", "u.trials"})
+
+
+def model_of(folder):
+    """What a model's folder holds, but for what tells the time."""
+    history = pd.read_csv(folder / "history.csv").drop(columns="seconds").to_numpy().tobytes()
+    networks = members_of(network_of(load_pipeline(folder)))
+    weights = [coef.tobytes() for network in networks for coef in network.coefs_]
+    predictions = (folder / "test-predictions.csv").read_bytes()
+    return weights, history, predictions, sorted(path.name for path in folder.iterdir())
 
 
 def restore(folder, kept):

@@ -82,9 +82,15 @@ def some(*choices):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("streams", "force"), some([False, True], [False, True]))
-def test_killed_training_resumes_at_every_point(origin, work, engine, streams, force):
+@pytest.mark.parametrize(
+    # A table that is read in parts trains one network.
+    ("members", "force"),
+    some(["2", "1", "in parts"] if ALL else ["2", "in parts"], [False, True]),
+)
+def test_killed_training_resumes_at_every_point(origin, work, engine, members, force):
+    streams = members == "in parts"
     words = [*TRAIN, "--checkpoint-every", "1", "--engine", engine, *(["--force"] if force else [])]
+    words += [] if streams else ["--members", members]
     again = [*words, "--resume"]
     kill_everywhere(origin, work, words, again, streams=streams, engine=engine, keep=force)
 
@@ -95,6 +101,14 @@ def test_killed_training_resumes_at_every_point(origin, work, engine, streams, f
 def test_killed_prediction_is_done_again_at_every_point(origin, work, out, streams, engine):
     words = ["predict", "m", "t.csv", "--out", out, "--proba"]
     kill_everywhere(origin, work, words, [*words, "--force"], streams=streams, engine=engine)
+
+
+@pytest.mark.skipif(not ALL, reason="make crash tries it")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_killed_search_goes_on_at_every_point(origin, work, engine):
+    words = ["tune", *TRAIN[1:4], "--epochs", "2", "--preset", "fast", "--trials", "2", "--engine", engine]
+    words += ["--out", "u"]
+    kill_everywhere(origin, work, words, [*words, "--force"], streams=False, engine=engine)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -26,6 +26,14 @@ drive(sys.argv[1])
 QUICK = ("--hidden", "2", "--epochs", "1", "--engine", "numpy")
 TRAIN = ("train", "t.csv", "--target", "kind", *QUICK, "--out", "m")
 MODEL = ["m", "m.checkpoints", "m.unsaved"]
+TUNE = ["tune", "whole.csv", "--target", "kind", "--preset", "fast", "--epochs", "1", "--engine", "numpy"]
+RARE = [
+    ([*TUNE, "--trials", "2", "--out", "u"], ["u", "u.trials"]),
+    ([*TUNE, "--trials", "3", "--out", "u", "--force"], ["u", "u.trials"]),
+    (["play", "whole.csv", "--target", "kind", "--no-open", "--out", "p.html", "--force"], ["p.html"]),
+    (["export", "m", "--onnx", "n.onnx", "--force"], ["n.onnx"]),
+]
+"""Commands that are tried by `make crash` alone."""
 
 
 @pytest.fixture
@@ -57,6 +65,7 @@ def test_nothing_planted_is_followed_waited_for_or_removed(origin, work):
         (["export", "m", "--weights", "n.safetensors", "--force"], ["n.safetensors"]),
         (["examine", "whole.csv", "--target", "kind", *QUICK, "--out", "e.csv", "--force"], ["e.csv"]),
         (["look", "whole.csv", "--target", "kind", *QUICK[:4], "--no-open", "--force"], ["whole.html"]),
+        *(RARE if ALL else []),
         (["log"], ["runs"]),
         predict,
         (["in parts"], []),

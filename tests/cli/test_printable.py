@@ -87,6 +87,7 @@ def test_train_walk_look_and_examine(table, model, folder):
     assert run_seen("examine", table, *TARGET, "--epochs", "1", "--top", "100", "--out", "rows.csv").stdout
     run_seen("walk", table, *TARGET, "--rows", "3")
     run_seen("look", table, *TARGET, "--epochs", "1", "--no-open", "--out", f"{FILE_NAME[:60]}.html")
+    run_seen("tune", table, *TARGET, "--trials", "1", "--preset", "fast", "--epochs", "1", "--out", "tuned")
     run_seen("look", model, table, "--no-open", "--out", "page.html")
     run_seen("train", table, *TARGET, "--out", model, code=1)
 

@@ -15,7 +15,7 @@ import pytest
 from batchprop.cli.signals import Terminated, exit_code, handle_signals, interruption_message
 from batchprop.files import cleanup_all, defer_signals, temporary_folder
 from batchprop.tabular.persistence import MODEL, atomic_folder
-from tests.cli.commands import FILES, START, command, environment, flowers, names
+from tests.cli.commands import FILES, START, command, environment, flowers, names, run
 
 # In NumPy, which compiles nothing; test_terminal.py tests Ctrl-C in JAX.
 LONG = ("--epochs", "1000000", "--patience", "1000000", "--engine", "numpy")
@@ -253,6 +253,15 @@ def test_signal_during_imports_prints_one_line(folder, name, number, code, word)
         running.send_signal(number)
         assert end(running) == (code, "", f"batchprop: {word}\n")
     assert names(folder) == []
+
+
+def test_signal_while_options_are_read_prints_one_line(folder, monkeypatch):
+    def interrupted(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("typer.core.TyperGroup.parse_args", interrupted)
+    said = run("train", code=143)
+    assert (said.stdout, said.stderr) == ("", "batchprop: terminated; nothing was written\n")
 
 
 def test_installed_command_is_the_entry_point_with_signal_handlers():

@@ -125,6 +125,8 @@ def test_missing_or_changed_classes_are_refused() -> None:
     with refused("y has shape (120, 2): the target before was one column of classes"):
         clf.partial_fit(X, np.column_stack([y, y]))
     several = table("multioutput")
+    with refused("classes=a 0 0 1 1 does not say the classes of the 2 columns of y", "a list with one array"):
+        estimator("multioutput").partial_fit(*several, classes=pd.DataFrame({"a": [0, 1]}))
     for classes in (None, [0, 1, 2, 5, 7, 9]):
         with refused(
             f"classes={classes!r} does not say the classes of the 2 columns of y", "a list with one array"

@@ -324,6 +324,7 @@ def test_chunks_that_can_be_read_only_once_are_refused() -> None:
         ([(np.zeros((0, 2)), np.zeros(0))], "there are no rows"),
         ([np.zeros((3, 2))], r"chunk 0 is ndarray, not \(X, y\)"),
         ([[1, 2], [3, 4]], r"chunk 0 is \[1, 2\], not \(X, y\) of rows: give tuples"),
+        ([["1", b"2"], ["3", b"4"]], r"chunk 0 is \['1', b'2'\], not \(X, y\) of rows: give tuples"),
         ([(np.zeros((3, 2)), np.zeros(4))], "chunk 0 has 3 and 4 rows in its parts"),
         (
             [(np.zeros((3, 2)), np.arange(3.0)), (np.zeros((3, 1)), np.arange(3.0))],

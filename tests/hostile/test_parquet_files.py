@@ -1,8 +1,11 @@
 """Damaged Parquet files give a one-line error and never crash the process, as pyarrow might."""
 
+import os
+
 import pandas as pd
 import pytest
 
+from batchprop.data.parquet import RowGroups, iter_raw_tables, read_parquet_footer
 from batchprop.data.reader import read_table, read_tables
 from batchprop.errors import DataError
 from tests.hostile.crafted_files import cut, run_bounded, write_file
@@ -43,6 +46,17 @@ def test_changed_footer_never_crashes_the_process(origin, folder):
     )
     assert told.returncode == 0, told.stderr[-2000:]
     assert told.stdout == "ended 0\n"
+
+
+def test_another_file_put_in_place_is_not_mixed_with_the_first(folder):
+    # Its footer is that of the first one, so that nothing but its age tells.
+    pd.DataFrame({"x": [1.0, 2.0]}).to_parquet(folder / "t.parquet")
+    group = RowGroups([read_parquet_footer(folder / "t.parquet")]).groups[0]
+    assert next(iter_raw_tables(group, ["x"], None)).to_pydict() == {"x": [1.0, 2.0]}
+    pd.DataFrame({"x": [3.0, 4.0]}).to_parquet(folder / "t.parquet")
+    os.utime(folder / "t.parquet", (1e9, 1e9))
+    with pytest.raises(DataError, match=r"t\.parquet has changed since it was opened"):
+        next(iter_raw_tables(group, ["x"], None))
 
 
 def test_column_name_that_is_not_text_is_refused(folder):

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize(("kind", "cases"), [("checkpoint", 40), ("model", 6)])
+@pytest.mark.parametrize(
+    ("kind", "cases"), [("checkpoint", 40), ("model", 6), ("training", 4), ("trials", 8)]
+)
 def test_altered_content_with_valid_checksums_is_refused_or_used_rightly(
     kind: str, cases: int, tmp_path: Path
 ) -> None:

@@ -14,8 +14,17 @@ import pytest
 
 from batchprop.data.reader import read_tables
 from batchprop.data.scanner import scan
-from batchprop.tabular import fit_streaming, infer_schema, make_preprocessor, predictions, train_table
+from batchprop.tabular import (
+    Observer,
+    fit_streaming,
+    infer_schema,
+    make_preprocessor,
+    predictions,
+    train_table,
+)
 from batchprop.tabular.encoding import QuickEncoder
+from batchprop.tabular.options import make_options
+from batchprop.tabular.train import train
 from tests.cli.commands import run
 
 ROWS = 60
@@ -115,6 +124,21 @@ def test_any_division_of_test_rows_has_the_same_scores(whole, tmp_path, monkeypa
             scores.append(model.evaluation)
     assert scores[1:] == scores[:1] * (len(scores) - 1)
     assert len(scores) > 1
+
+
+def test_any_division_of_a_training_in_parts_holds_out_the_same_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("batchprop.tabular.training_input.is_large", lambda *_: True)
+    options = make_options(
+        digits=False, saves=False, target="y", hidden=2, epochs=1, engine="numpy", test_fraction=0.6
+    )
+    tested = []
+    # Some row groups are held out as a whole.
+    for cuts, group_rows in [([20, 21], 3), ([], 30)]:
+        folder = write_divided(tmp_path, cuts, group_rows)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # one epoch of a few rows learns nothing
+            tested.append(train((folder,), options, Observer()).test_predictions()["y"])
+    assert tested[0].tolist() == tested[1].tolist()
 
 
 def test_any_division_is_examined_alike(tmp_path, monkeypatch):

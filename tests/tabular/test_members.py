@@ -12,7 +12,7 @@ import skops.io
 from sklearn.datasets import load_diabetes, load_iris
 
 import batchprop as bp
-from batchprop.errors import DataError, InputError, ModelError, ParameterError
+from batchprop.errors import CheckpointError, DataError, InputError, ModelError, ParameterError
 from batchprop.estimators.ensemble import member_folds
 from batchprop.tabular import Observer, fit, load_model, train_table
 from batchprop.tabular.fit import members_of, network_of, split_rows
@@ -224,6 +224,19 @@ def test_resumed_networks_are_those_of_an_uninterrupted_training(tmp_path, stop)
     assert weights(again) == weights(whole)
     assert [epoch.loss for epoch in again.history] == [epoch.loss for epoch in whole.history]
     assert not kept.exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [(1, 2, "one network, and now 2 are"), (2, 1, "the first of several networks, and now 1 is")],
+)
+def test_another_number_of_networks_does_not_resume_but_starts_over(tmp_path, before, now, said):
+    options = {"target": "target", "hidden": 2, "epochs": 1, "checkpoints": tmp_path / "kept"}
+    train_table(patients(), observer=Notes((1, 1)), checkpoint_every=1, members=before, **options)
+    with pytest.raises(CheckpointError, match=f"are of {said} trained"):
+        train_table(patients(), members=now, resume=True, **options)
+    train_table(patients(), members=now, force=True, **options)
+    assert not (tmp_path / "kept").exists()
 
 
 @pytest.mark.parametrize("members", [1, 3])

@@ -279,6 +279,10 @@ def test_force_replaces_only_models_and_empty_folders(tmp_path):
     out.mkdir()
     with atomic_folder(out, force=True) as folder:
         (folder / MODEL).write_text("new")
+    (out / "notes.txt").write_text("beside the model")
+    with atomic_folder(out, force=True) as folder:
+        (folder / MODEL).write_text("newer")
+    assert names(out) == [MODEL]
     home = tmp_path / "home"
     home.mkdir()
     (home / "thesis.txt").write_text("years of work")
@@ -319,8 +323,8 @@ def test_file_appears_only_when_complete(tmp_path):
 
 @pytest.mark.parametrize("place", [atomic_file, atomic_folder])
 def test_what_has_come_meanwhile_is_replaced_only_with_force(tmp_path, place):
-    def write(text, during=lambda: None):
-        with place(out) as part:
+    def write(text, during=lambda: None, *, force=False):
+        with place(out, force=force) as part:
             (part / MODEL if part.is_dir() else part).write_text(text)
             during()
 
@@ -329,6 +333,8 @@ def test_what_has_come_meanwhile_is_replaced_only_with_force(tmp_path, place):
         write("late", during=lambda: write("early"))
     assert names(tmp_path) == ["out"]
     assert (out / MODEL if out.is_dir() else out).read_text() == "early"
+    write("last", during=lambda: write("between", force=True), force=True)
+    assert (out / MODEL if out.is_dir() else out).read_text() == "last"
 
 
 @pytest.mark.parametrize("place", [atomic_file, atomic_folder])

@@ -62,6 +62,13 @@ class OneLine(TyperGroup):
         except OSError as error:
             _fail_by_system(error)
 
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Read the options; Typer would end by a signal without a word, and with the code of Ctrl-C."""
+        try:
+            return super().make_context(*args, **extra)
+        except KeyboardInterrupt:
+            _fail(interruption_message(), exit_code())
+
     def invoke(self, ctx: Any) -> Any:
         """Run the requested command."""
         try:

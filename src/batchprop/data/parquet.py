@@ -50,6 +50,7 @@ class ParquetFile(NamedTuple):
         has_lines: whether a column holds each row's line in ``display_path``.
         constants: the value of each column that the names of its folders give.
         unit: what the numbers of its rows count in ``display_path``, "line" or "row".
+        version: the size and the time of the last change of a file of the user's, which may change meanwhile.
     """
 
     path: Path
@@ -61,6 +62,7 @@ class ParquetFile(NamedTuple):
     constants: Mapping[str, pa.Scalar] = MappingProxyType({})
     long_decimals: frozenset[str] = frozenset()
     unit: str = "row"
+    version: tuple[int, int] | None = None
 
 
 class RowGroup(NamedTuple):
@@ -92,13 +94,25 @@ class RowGroup(NamedTuple):
 def read_parquet_footer(path: Path) -> ParquetFile:
     """Read the footer of a Parquet file, and check its columns' names."""
     with open_parquet_file(path) as file:
+        version = _version(path)
         _check_chunks(file)
         schema, metadata = file.schema_arrow, file.metadata
     names = check_names(schema.names, path)
     types = {name: _type_in_file(field.type) for name, field in zip(names, schema, strict=True)}
     in_file = dict(zip(names, schema.names, strict=True))
     long = frozenset(name for name, kind in zip(names, schema.types, strict=True) if is_long_decimal(kind))
-    return ParquetFile(path, path, metadata, in_file, types, long_decimals=long)
+    return ParquetFile(path, path, metadata, in_file, types, long_decimals=long, version=version)
+
+
+def _version(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _check_unchanged(file: ParquetFile) -> None:
+    """Refuse a file that another was put in place of: its rows would be mixed with those read before."""
+    if file.version is not None and _version(file.path) != file.version:
+        raise DataError(f"{file.path} has changed since it was opened: start again once nothing writes to it")
 
 
 def _type_in_file(kind: pa.DataType) -> pa.DataType:
@@ -199,6 +213,8 @@ def parquet_errors(path: Path) -> Iterator[None]:
 
 def describe_invalid_parquet(path: Path) -> str:
     """Describe the problem of a file that should be Parquet, and the remedy."""
+    if not path.is_file():
+        return f"{path} is no file: name a Parquet file"
     with path.open("rb") as file:
         start = file.read(_HEAD_BYTES)
     if start.startswith(b"PAR1"):
@@ -403,6 +419,8 @@ def iter_raw_tables(group: RowGroup, names: Sequence[str], rows: int | None) -> 
     # row groups open at once.
     file = group.file
     stored = [file.names[name] for name in names if name not in file.constants]
+    with parquet_errors(file.path):
+        _check_unchanged(file)
     with (
         parquet_errors(file.path),
         pyarrow.parquet.ParquetFile(

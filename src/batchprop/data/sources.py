@@ -168,8 +168,7 @@ def _validate_chunk(chunk: Any, number: int) -> Any:
         raise InputError(
             f"chunk {number} is {type(chunk).__name__}, not (X, y) or (X, y, weights): give such tuples"
         )
-    # An array of no dimension has the method, and no rows.
-    if not all(hasattr(part, "__len__") and getattr(part, "shape", None) != () for part in chunk):
+    if not all(map(_has_rows, chunk)):
         raise InputError(f"chunk {number} is {chunk!r:.60}, not (X, y) of rows: give tuples of arrays")
     lengths = [_length(part) for part in chunk]
     if len(set(lengths)) > 1:
@@ -177,6 +176,11 @@ def _validate_chunk(chunk: Any, number: int) -> Any:
             f"chunk {number} has {' and '.join(map(str, lengths))} rows in its parts: give as many of each"
         )
     return chunk
+
+
+def _has_rows(part: Any) -> bool:
+    # An array of no dimension has a length, and no rows; so has text.
+    return hasattr(part, "__len__") and not isinstance(part, str | bytes) and getattr(part, "shape", 1) != ()
 
 
 def _length(rows: Any) -> int:

@@ -164,8 +164,7 @@ def check_fingerprint(data: CheckpointData, current: Mapping[str, Any]) -> None:
         saved = join_arrays(data.arrays, dict(data.metadata["fingerprint"]), "fingerprint")
         difference = first_difference(saved, current)
     if difference is not None:
-        # They may come from any file: an error is one line.
-        name, was, now = (part if part.isprintable() else ascii(part)[1:-1] for part in difference)
+        name, was, now = difference
         raise CheckpointError(
             f"the checkpoint is of another fit: {name} was {was}, and now is {now}; set it as it was, or "
             "start over in another folder"

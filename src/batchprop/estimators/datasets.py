@@ -29,6 +29,7 @@ from batchprop.estimators.source_summary import (
     DEFAULT_MEMORY,
     SourceSummary,
     checksum_arrays,
+    filled_blocks,
     holdout_mask,
     own_partitions,
     shared_checksum,
@@ -368,7 +369,7 @@ class StreamingDataset:
             )
 
     def _read_partition(self, partition: int, rows: int) -> Iterator[Dataset]:
-        tables = map(self._encode_block, self.source.iter_blocks(partition, rows))
+        tables = map(self._encode_block, filled_blocks(self.source, [partition], rows))
         return (table for table in tables if table.n_rows)
 
     def _encode_block(self, block: RowBlock) -> Dataset:

@@ -101,7 +101,8 @@ def first_difference(saved: Any, current: Any, path: str = "") -> tuple[str, str
         pairs = [(str(i), *pair) for i, pair in enumerate(zip(saved, current, strict=True))]
     else:
         arrays = isinstance(saved, np.ndarray) or isinstance(current, np.ndarray)
-        return (path, _as_text(saved), _as_text(current)) if arrays or saved != current else None
+        differ = arrays or saved != current
+        return (_as_line(path), _as_text(saved), _as_text(current)) if differ else None
     inner = (first_difference(was, now, f"{path}.{name}" if path else name) for name, was, now in pairs)
     return next((difference for difference in inner if difference is not None), None)
 
@@ -128,7 +129,12 @@ def _as_text(value: Any) -> str:
         rates = ", ".join(f"{rate:g}" for rate in value[:3])
         return f"a function with the rates {rates}, ..."
     text = str(value)
-    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..."
+    return _as_line(text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}...")
+
+
+def _as_line(text: str) -> str:
+    """Escape what is not printable: a saved fingerprint may come from any file, and an error is one line."""
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def _describe(name: str, value: Any) -> Any:

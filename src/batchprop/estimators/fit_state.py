@@ -252,6 +252,8 @@ def _check_history(state: FitState, template: FitState) -> None:
     epochs, seen = len(state.epochs), sum(rows for rows, _ in state.epochs)
     if state.progress.epochs != epochs:
         raise ValueError(f"it is after epoch {state.progress.epochs:.3g}, and tells of {epochs}")
+    if state.ended and not epochs:
+        raise ValueError("it ended before its first epoch")
     if state.rows_seen != template.rows_seen + seen:
         raise ValueError(f"it has seen {state.rows_seen:.3g} rows, and its epochs {seen:.3g}")
     for name, curve in state.history._asdict().items():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from batchprop.batches import weight_unit
 from batchprop.data.frames import to_exact
 from batchprop.data.shuffle import hash_uniform
-from batchprop.data.sources import DataSource, RowBlock
+from batchprop.data.sources import BLOCK_ROWS, DataSource, RowBlock
 from batchprop.errors import InputError
 from batchprop.estimators.targets import check_label_kinds, to_dense
 from batchprop.estimators.validation import check_nonzero_weight, check_sample_weight
@@ -93,7 +93,7 @@ def scan_source(
     """
     processes = current()
     with processes.guard():
-        first = next(_blocks(source, range(len(source.partitions))), None)
+        first = next(filled_blocks(source, range(len(source.partitions))), None)
         if first is None:
             raise InputError("there are no rows: give a table with some")
         X, y, weights = validate_block(validate, first, reset=reset)
@@ -101,7 +101,7 @@ def scan_source(
     own = _PartScan(weights is not None, count_labels=count_labels, with_checksum=with_checksum)
     with processes.guard():
         for partition in own_partitions(source.partitions):
-            for block in _blocks(source, [partition]):
+            for block in filled_blocks(source, [partition]):
                 rows = validate_block(validate, block, reset=False)
                 own.update(partition, block, rows, holdout_mask(block, fraction, seed))
     return _merge(own, SourceSummary(0, X.shape[1], X.dtype, y, None, [], fraction, 0))
@@ -208,8 +208,11 @@ def own_partitions(partitions: Sequence[int]) -> list[int]:
     return sorted(shares[processes.index])
 
 
-def _blocks(source: DataSource, partitions: Iterable[int]) -> Iterator[RowBlock]:
-    blocks = (source.iter_blocks(partition) for partition in partitions)
+def filled_blocks(
+    source: DataSource, partitions: Iterable[int], rows: int = BLOCK_ROWS
+) -> Iterator[RowBlock]:
+    """Read partitions, some rows at a time, without blocks of no rows: a source may hold out all of one."""
+    blocks = (source.iter_blocks(partition, rows) for partition in partitions)
     return (block for partition in blocks for block in partition if block.X.shape[0])
 
 

@@ -82,13 +82,15 @@ class TargetEncoding(NamedTuple):
             'multiclass'
         """
         several = np.ndim(y) == 2 and y.shape[1] > 1
-        if several and (classes is None or np.ndim(classes[0]) == 0):
+        # Of a frame the first entry is a name, not a column.
+        if several and (classes is None or np.ndim(next(iter(classes), 0)) == 0):
             labels = np.arange(y.shape[1])
             if type_of_target(y) != MULTILABEL or not np.array_equal(
                 labels, labels if classes is None else classes
             ):
+                given = " ".join(repr(classes).split())
                 raise InputError(
-                    f"classes={classes!r} does not say the classes of the {len(labels)} columns of y: on the "
+                    f"classes={given:.80} does not say the classes of the {len(labels)} columns of y: on the "
                     "first call give a list with one array of classes for each; labels of 0 and 1 need none"
                 )
             return cls(MULTILABEL, labels)

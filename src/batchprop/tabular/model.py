@@ -266,7 +266,7 @@ class StoredRecord:
     def _require(self, name: str, what: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
             raise ModelError(
                 f"the folder {self._folder} does not tell {what}: its {name} is missing or damaged; train "
                 "the model again, or copy the whole folder"

@@ -40,7 +40,7 @@ def check_format(folder: Path) -> None:
     # The first format had no number.
     if (number := info.get("format", 1)) != FORMAT:
         raise ModelError(
-            f"{folder} holds a model of format {number!r}, and this version of batchprop reads format "
+            f"{folder} holds a model of format {number!r:.40}, and this version of batchprop reads format "
             f"{FORMAT}: train it again with `batchprop train`"
         )
 

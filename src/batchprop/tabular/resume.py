@@ -77,6 +77,34 @@ def start_or_resume(
     return _memory_of(info) or memory, history
 
 
+def check_members(folder: Path | None, options: TrainOptions) -> None:
+    """Refuse checkpoints of more networks than are trained, and those of one network where several are.
+
+    Those of fewer may be of a training that was killed: each fit compares its rows.
+
+    Args:
+        folder: of the checkpoints, or None.
+        options: of the training, with the number of networks.
+
+    Raises:
+        CheckpointError: the numbers differ.
+    """
+    if folder is None or not options.resume:
+        return
+    own, members = _all_checkpoints(folder, options)
+    now = options.n_members
+    if own.files():
+        differs, was = now > 1, "one network"
+    else:
+        differs = len(members) > (now if now > 1 else 0)
+        was = f"{len(members)} networks" if len(members) > 1 else "the first of several networks"
+    if differs:
+        raise CheckpointError(
+            f"the checkpoints in {folder} are of {was}, and now {pluralize(now, 'is', 'are')} trained: set "
+            "`members` as it was, or start over with force=True, without `resume`"
+        )
+
+
 def has_ended(out: Path, folder: Path, options: TrainOptions) -> bool:
     """Whether the model in a folder is whole, and the checkpoints beside it, if any, are of its training.
 
@@ -185,7 +213,8 @@ def save_resume_info(folder: Path | None, options: TrainOptions, memory: int | N
 
 def has_checkpoints(folder: Path, options: TrainOptions) -> bool:
     """Whether there is a checkpoint to resume from."""
-    return any(checkpoints.files() for checkpoints in _checkpoints(folder, options))
+    own, members = _all_checkpoints(folder, options)
+    return any(checkpoints.files() for checkpoints in (own, *members))
 
 
 def remove_checkpoints(folder: Path | None, options: TrainOptions) -> None:
@@ -194,18 +223,22 @@ def remove_checkpoints(folder: Path | None, options: TrainOptions) -> None:
         check_folder(folder, "out")
         with suppress(OSError):
             remove_file(folder / RESUME_FILE)
-        for checkpoints in reversed(_checkpoints(folder, options)):
+        own, members = _all_checkpoints(folder, options)
+        for checkpoints in (*reversed(members), own):
             checkpoints.clear()
-        _make_checkpoints(folder, options).clear()
 
 
 def _checkpoints(folder: Path, options: TrainOptions) -> list[Checkpoints]:
     """Return the checkpoints of each network so far: of one they are in the folder itself."""
-    own = _make_checkpoints(folder, options)
-    if own.files():
-        return [own]
+    own, members = _all_checkpoints(folder, options)
+    return [own] if own.files() else members
+
+
+def _all_checkpoints(folder: Path, options: TrainOptions) -> tuple[Checkpoints, list[Checkpoints]]:
+    """Return the checkpoints of one network, and those of each of several."""
     numbers = itertools.takewhile(lambda k: member_folder(folder, k).is_dir(), itertools.count())
-    return [_make_checkpoints(member_folder(folder, k), options) for k in numbers]
+    members = [_make_checkpoints(member_folder(folder, k), options) for k in numbers]
+    return _make_checkpoints(folder, options), members
 
 
 def _make_checkpoints(folder: Path, options: TrainOptions) -> Checkpoints:

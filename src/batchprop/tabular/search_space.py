@@ -71,6 +71,29 @@ def distributions(first: Mapping[str, Any]) -> dict[str, BaseDistribution]:
     }
 
 
+def is_in_space(values: Mapping[str, Any], first: Mapping[str, Any]) -> bool:
+    """Whether values are those of a trial: of each option one that it may take, of the same type.
+
+    >>> first = values_of(TrainOptions(hidden=(256,)), "regression")
+    >>> is_in_space(first, first), is_in_space(first | {"bins": 8.0}, first)
+    (True, False)
+    """
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    space = distributions(first)
+    if values.keys() != space.keys():
+        return False
+    return all(
+        (isinstance(each, CategoricalDistribution) and repr(values[name]) in map(repr, each.choices))
+        or (
+            isinstance(each, FloatDistribution)
+            and type(values[name]) in {int, float}
+            and each.low <= values[name] <= each.high
+        )
+        for name, each in space.items()
+    )
+
+
 def as_options(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values of the search space as options of ``train_table``.
 

@@ -14,6 +14,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from batchprop.estimators import MLPClassifier, MLPRegressor
 from batchprop.estimators.ensemble import MLPEnsembleClassifier, MLPEnsembleRegressor
+from batchprop.estimators.targets import BINARY, MULTICLASS
 from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.fit import network_of
 from batchprop.tabular.level_means import LevelMeans
@@ -53,6 +54,39 @@ def validate_model(model: Any) -> None:
     _check_answers(model)
 
 
+def validate_ensemble(ensemble: Any, n_members: int, X: Any, n_classes: int | None) -> None:
+    """Check networks that a search kept: their number and shapes, and that they answer for the rows.
+
+    Args:
+        ensemble: the content of a file.
+        n_members: how many networks a trial trains.
+        X: features of all rows (n, k).
+        n_classes: the number of classes, whose labels are their indices; None for numbers.
+
+    Raises:
+        Exception: they are not: usually a ValueError with the reason, else any error of their use.
+    """
+    kind = MLPEnsembleRegressor if n_classes is None else MLPEnsembleClassifier
+    if type(ensemble) is not kind:
+        raise ValueError("it is not an ensemble of this task")
+    for part in _estimators(ensemble):
+        # Rows that no network held out have no answer.
+        _check_part(part, may_lack=("out_of_fold_",))
+    _check_members(ensemble)
+    if n_classes is not None and not np.array_equal(ensemble.classes_, np.arange(n_classes)):
+        raise ValueError("its classes are not those of the table")
+    if len(ensemble.members_) != n_members:
+        raise ValueError(f"it has {len(ensemble.members_)} networks")
+    probe = X[: len(_PROBE_ROWS["number"])]
+    answers = ensemble.predict(probe) if n_classes is None else ensemble.predict_proba(probe)
+    held_out, shape = ensemble.out_of_fold_, answers.shape[1:]
+    if held_out.shape != (len(X), *shape) or held_out.dtype.kind != "f" or not np.isfinite(answers).all():
+        raise ValueError("it does not answer finite numbers for each row")
+    known = np.isfinite(held_out.reshape(len(X), -1))
+    if not (known.all(axis=1) | np.isnan(held_out.reshape(len(X), -1)).all(axis=1)).all() or not known.any():
+        raise ValueError("its answers for the rows held out are not finite")
+
+
 def _check_columns(columns: Any) -> None:
     names, kinds = [columns.target, *columns.kinds], columns.kinds.values()
     if not all(isinstance(name, str) for name in names) or not set(kinds) <= set(_PROBE_ROWS):
@@ -80,13 +114,13 @@ def _estimators(value: Any) -> Iterator[BaseEstimator]:
             yield from _estimators(inner)
 
 
-def _check_part(part: BaseEstimator) -> None:
+def _check_part(part: BaseEstimator, may_lack: tuple[str, ...] = ()) -> None:
     """Refuse parameters that start processes or read files, and fitted values that are not finite."""
     for name in ("n_jobs", "memory"):
         if getattr(part, name, None) is not None:
             raise ValueError(f"{name} of its {type(part).__name__} is set")
     for name, value in vars(part).items():
-        if name.endswith("_") and _is_unsound(value):
+        if name.endswith("_") and name not in may_lack and _is_unsound(value):
             raise ValueError(f"{name} of its {type(part).__name__} is not finite")
     if isinstance(part, OneHotEncoder) and hasattr(part, "categories_"):
         _check_categories(part)
@@ -154,6 +188,8 @@ def _check_network(network: Any) -> None:
         raise ValueError("its weights and biases differ in shape")
     if any(W.shape[1] != V.shape[0] for W, V in pairwise(coefs)):
         raise ValueError("its layers do not fit each other")
+    if type(network.n_features_in_) is not int or network.n_features_in_ != len(coefs[0]):
+        raise ValueError("its number of features is not that of its weights")
     for theta in (*coefs, *intercepts):
         if theta.dtype.kind != "f" or _is_unsound(theta):
             raise ValueError("its weights are not all finite numbers")
@@ -166,6 +202,8 @@ def _check_network(network: Any) -> None:
         raise ValueError("its classes are not two or more different labels")
     if coefs[-1].shape[1] != outputs:
         raise ValueError(f"it has {len(classes)} classes and {coefs[-1].shape[1]} outputs")
+    if vars(network)["_target_kind"] != (BINARY if outputs == 1 else MULTICLASS):
+        raise ValueError("its classes are of another kind")
 
 
 def _check_answers(model: Any) -> None:
@@ -182,6 +220,10 @@ def _check_answers(model: Any) -> None:
     answers = network.predict(encoded)
     if answers.shape != (len(rows),):
         raise ValueError("it does not answer one label or number a row")
-    numbers = network.predict_proba(encoded) if hasattr(network, "classes_") else answers
+    numbers = answers
+    if hasattr(network, "classes_"):
+        numbers = network.predict_proba(encoded)
+        if numbers.shape != (len(rows), len(network.classes_)):
+            raise ValueError("it does not answer a probability of each class")
     if not np.isfinite(numbers).all():
         raise ValueError("its answers are not finite")

@@ -25,7 +25,7 @@ from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import SOURCE_OPTIONS, TrainOptions, make_options
 from batchprop.tabular.pooling import pooling_notes
 from batchprop.tabular.result import TrainingResult
-from batchprop.tabular.resume import remove_checkpoints, save_resume_info, start_or_resume
+from batchprop.tabular.resume import check_members, remove_checkpoints, save_resume_info, start_or_resume
 from batchprop.tabular.training_input import prepare
 from batchprop.tabular.training_table import list_columns
 
@@ -128,6 +128,9 @@ def train(
             prepared = stack.enter_context(prepare(source, options, memory, observer))
         table, split, data, resolved = prepared
         check_same_table(data, resolved)
+        with processes.guard():
+            if first:
+                check_members(checkpoints, resolved)
         n_trainings = 1 + (resolved.folds or 0)
         shared = replace(resolved, time_limit=resolved.time_limit and resolved.time_limit / n_trainings)
         scores = None if resolved.folds is None else cross_validate(table, shared, observer)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import skops.io
@@ -29,7 +29,7 @@ from batchprop.tabular.history import EpochSummary
 from batchprop.tabular.model_info import MAX_BYTES
 from batchprop.tabular.model_validation import TRUSTED_TYPES, validate_archive
 from batchprop.tabular.persistence import LOAD_ERRORS, write_errors
-from batchprop.tabular.trials import Trial
+from batchprop.tabular.trials import State, Trial
 
 STUDY = "study.json"
 """The file in a folder of trials that says of which table and settings they are."""
@@ -60,9 +60,10 @@ class TrialStore:
             self._check_fingerprint(folder / STUDY, json.loads(json.dumps(fingerprint)))
         names = {int(match[1]) for path in folder.iterdir() if (match := _RECORD.fullmatch(path.name))}
         for number in range(len(names)):
-            trial = _read_trial(folder / f"trial-{number:04}.json")
-            if trial.state == "complete":
-                self.ensembles[number] = _read_ensemble(folder / f"trial-{number:04}.skops")
+            with self.damage_errors(number):
+                trial = _read_trial(self._path(number), number)
+                if trial.state == "complete":
+                    self.ensembles[number] = _read_ensemble(self._path(number).with_suffix(".skops"))
             self.trials.append(trial)
 
     @property
@@ -73,15 +74,34 @@ class TrialStore:
     def add(self, trial: Trial, ensemble: Any = None, *, save: bool = True) -> None:
         """Add a trial, with its ensemble if it is complete; without ``save`` in memory only."""
         if self.folder is not None and save:
-            path = self.folder / f"trial-{trial.number:04}.json"
-            with write_errors(path):
-                # The record comes last: a trial without one has not been.
-                if ensemble is not None:
+            path = self._path(trial.number)
+            # The record comes last: a trial without one has not been.
+            if ensemble is not None:
+                with write_errors(path.with_suffix(".skops")):
                     atomic_write(_dump(ensemble), path.with_suffix(".skops"))
+            with write_errors(path):
                 atomic_write(f"{json.dumps(asdict(trial))}\n".encode(), path)
         self.trials.append(trial)
         if ensemble is not None:
             self.ensembles[trial.number] = ensemble
+
+    @contextmanager
+    def damage_errors(self, number: int) -> Iterator[None]:
+        """Turn any error over what is kept of a trial into one that names its file and a remedy.
+
+        Raises:
+            CheckpointError: for every error in the block.
+        """
+        try:
+            yield
+        except CheckpointError:
+            raise
+        # What was altered may make any code fail in any way.
+        except Exception as error:
+            raise _damage_error(self._path(number)) from error
+
+    def _path(self, number: int) -> Path:
+        return (self.folder or Path()) / f"trial-{number:04}.json"
 
     def table(self) -> pd.DataFrame:
         """Return a row for each trial: number, loss, state, seconds, epochs and the searched options."""
@@ -133,13 +153,30 @@ def _read_json(path: Path) -> Any:
         raise _damage_error(path) from error
 
 
-def _read_trial(path: Path) -> Trial:
+def _read_trial(path: Path, number: int) -> Trial:
+    """Read a record.
+
+    Raises:
+        CheckpointError, TypeError, ValueError, LookupError: it is none that a search has written.
+    """
     record = _read_json(path)
-    try:
-        history = [EpochSummary(**epoch) for epoch in record["history"]]
-        return Trial(**{**record, "history": history, "curve": tuple(record["curve"])})
-    except (TypeError, LookupError) as error:
-        raise _damage_error(path) from error
+    history = [EpochSummary(**epoch) for epoch in record["history"]]
+    trial = Trial(**{**record, "history": history, "curve": tuple(record["curve"])})
+    numbers = [trial.seconds, *trial.curve]
+    if type(trial.number) is not int or trial.number != number or trial.state not in get_args(State):
+        raise ValueError("it is of another trial")
+    if (trial.loss is not None) != (trial.state == "complete"):
+        raise ValueError("a trial has a loss if it is complete")
+    for epoch in history:
+        if min(epoch.epoch, epoch.member, epoch.rows) < 1 or not all(
+            type(count) is int for count in (epoch.epoch, epoch.member, epoch.rows)
+        ):
+            raise ValueError("an epoch has no number")
+        numbers += [epoch.loss, epoch.learning_rate, epoch.seconds]
+        numbers += [] if epoch.validation_loss is None else [epoch.validation_loss]
+    if not all(type(each) in {int, float} and math.isfinite(each) for each in numbers):
+        raise ValueError("it holds no finite numbers")
+    return trial
 
 
 def _read_ensemble(path: Path) -> Any:

@@ -56,7 +56,8 @@ from batchprop.tabular.model import Data, FreshRecord, TrainedModel
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import SOURCE_OPTIONS, TrainOptions, make_options, option_table
 from batchprop.tabular.result import TrainingResult
-from batchprop.tabular.search_space import SPACE, as_options, distributions, values_of
+from batchprop.tabular.search_space import SPACE, as_options, distributions, is_in_space, values_of
+from batchprop.tabular.soundness import validate_ensemble
 from batchprop.tabular.train import as_folder, as_sources
 from batchprop.tabular.training_input import prepare
 from batchprop.tabular.training_table import TrainingTable
@@ -354,12 +355,32 @@ def _search(
             )
         shared = _Search(table, split, resolved)
         store = TrialStore(folder, shared.fingerprint())
+        _check_trials(store, shared)
         if store.trials:
             observer.on_note(f"Going on after {pluralize(len(store.trials), 'trial')}, from {folder}")
         with observer.watch_tuning(limits.end - limits.start, limits.n_trials):
             interrupted = _run_trials(shared, store, limits, observer)
         has_files = not isinstance(source, pd.DataFrame) and options.sql is None
         return _make_result(shared, store, source or () if has_files else None, interrupted=interrupted)
+
+
+def _check_trials(store: TrialStore, shared: _Search) -> None:
+    """Check that the trials so far are of this search: their files may hold anything.
+
+    Raises:
+        CheckpointError: one is not.
+    """
+    n_classes = None if shared.task == "regression" else len(shared.table.classes)
+    for trial in store.trials:
+        with store.damage_errors(trial.number):
+            if not is_in_space(trial.values, shared.first):
+                raise ValueError("its values are not those of this search")
+            if trial.state == "complete":
+                ensemble, X = store.ensembles[trial.number], shared.data(trial.values["bins"]).X
+                validate_ensemble(ensemble, shared.options.n_members, X, n_classes)
+                # Another machine may round the sum otherwise.
+                if not math.isclose(shared.loss(ensemble.out_of_fold_), trial.loss or 0.0, rel_tol=1e-6):
+                    raise ValueError("its loss is not that of its answers")
 
 
 def _run_trials(shared: _Search, store: TrialStore, limits: Limits, observer: Observer) -> bool:
