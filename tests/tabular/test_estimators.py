@@ -146,7 +146,7 @@ def test_intervals_hold_as_many_numbers_as_they_promise():
     with pytest.raises(BatchpropError, match=r"coverage=0.999 needs more than the 300 held-out rows"):
         reg.predict_interval(table, coverage=0.999)
     with pytest.raises(BatchpropError, match=r"coverage='0\.9' is not allowed: give a number between 0"):
-        reg.predict_interval(table, coverage="0.9")
+        reg.predict_interval(table, coverage=cast(Any, "0.9"))
 
 
 def scattered(n, seed):

@@ -722,7 +722,8 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
             quantile regression, arXiv 1905.03222.
         """
         check_is_fitted(self, "network_")
-        if not isinstance(coverage, Real) or not 0 < coverage < 1:
+        given: object = coverage
+        if not isinstance(given, Real) or not 0 < coverage < 1:
             raise ParameterError(
                 f"coverage={coverage!r} is not allowed: give a number between 0 and 1, as 0.9"
             )
