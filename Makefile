@@ -80,7 +80,7 @@ bench-private: $(VENV)/.bench$(if $(QUICK),-quick,-private)  ## time private tra
 bench-bad-rows: $(VENV)/.bench-bad-rows  ## find wrong labels beside cleanlab (10 minutes; QUICK=--quick to try it)
 	$(BIN)/python -m benchmarks.bad_rows $(QUICK)
 
-crash: $(VENV)/.dev  ## kill commands at every change of a file, and plant links under every name (hours; KILLS=30: minutes)
+crash: $(VENV)/.dev  ## kill commands at every change of a file, and plant links under every name (20 minutes; KILLS=30: a few)
 	BATCHPROP_KILLS=$(or $(KILLS),all) $(PYTEST) tests/cli/test_kills.py tests/cli/test_plants.py
 
 fuzz: $(VENV)/.fuzz  ## search for files and arguments that hurt, FUZZ_SECONDS=60 for each kind (Linux)
