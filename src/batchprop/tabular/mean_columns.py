@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from batchprop.data.text_rules import USUAL, TextRules
-from batchprop.tabular.level_means import LevelMeans, MeanColumns
+from batchprop.tabular.level_means import Floats, LevelMeans, MeanColumns
 from batchprop.tabular.piecewise import PiecewiseLinear
 from batchprop.tabular.schema import ColumnSchema
 from batchprop.tabular.transformers import MAX_CODE, cast_column, fewest_rows, max_categories
@@ -93,10 +93,18 @@ def _is_code(numbers: "pd.Series[float]", y: npt.ArrayLike, n_classes: int | Non
         return False
     means = LevelMeans(n_classes)
     Y = means.targets(y)
-    by_value = means.fit_transform(pd.DataFrame({"value": numbers.fillna(np.inf)}), y)
+    least = _MIN_GAIN * ((Y - Y.mean(axis=0)) ** 2).sum()
+    left = ((Y - means.fit_transform(pd.DataFrame({"value": numbers.fillna(np.inf)}), y)) ** 2).sum()
+    if left + least >= least / _MIN_GAIN:
+        return False  # as of most numbers in a long table, whose bins take longer
+    return bool(_left_by_size(numbers, Y) > left + least)
+
+
+def _left_by_size(numbers: "pd.Series[float]", Y: Floats) -> float:
+    """The squares (n, t) that least squares on the piecewise-linear features of a number leave."""
     gaps = numbers.isna().to_numpy()[:, None]
-    bins = PiecewiseLinear().fit_transform(numbers.fillna(present.median()).to_numpy()[:, None])
+    bins = PiecewiseLinear().fit_transform(numbers.fillna(numbers.median()).to_numpy()[:, None])
     features = np.hstack([np.ones_like(gaps, np.float64), gaps, bins])
-    by_size = features @ np.linalg.lstsq(features, Y, rcond=None)[0]
-    gain = ((Y - by_size) ** 2).sum() - ((Y - by_value) ** 2).sum()
-    return bool(gain > _MIN_GAIN * ((Y - Y.mean(axis=0)) ** 2).sum())
+    # By its normal equations, which take a tenth of the time: the features lie between 0 and 1.
+    weights = np.linalg.lstsq(features.T @ features, features.T @ Y, rcond=None)[0]
+    return float(((Y - features @ weights) ** 2).sum())
