@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from batchprop.data.text_rules import USUAL, TextRules
-from batchprop.tabular.level_means import LevelMeans, MeanColumns
+from batchprop.tabular.level_means import NO_MEANS, LevelMeans, MeanColumns
 from batchprop.tabular.piecewise import PiecewiseLinear
 from batchprop.tabular.schema import ColumnSchema
-from batchprop.tabular.transformers import MAX_CODE, cast_column, fewest_rows, max_categories
+from batchprop.tabular.transformers import MAX_CODE, cast_column, max_categories, min_word_frequency
 
 MAX_CLASSES = 10
 """Each column has a mean for each class: with more classes these would be most of the features."""
@@ -66,7 +66,7 @@ def choose_mean_columns(
     MeanColumns(words=(), codes=('shop',))
     """
     if n_classes is not None and n_classes > MAX_CLASSES:
-        return MeanColumns()
+        return NO_MEANS
     columns = list(columns)
     words = [column.name for column in columns if column.kind == "category"]
     plain = [column.name for column in columns if column.kind == "number" and not column.spelling]
@@ -80,16 +80,14 @@ def choose_mean_columns(
 def _left_out(words: "pd.Series[Any]") -> float:
     """The share of the rows whose word has no feature of its own; a word of one row has no mean, either."""
     counts, rows = words.value_counts(), len(words)
-    kept = (counts >= fewest_rows(rows)).to_numpy() & (np.arange(len(counts)) < max_categories(rows))
+    kept = (counts >= min_word_frequency(rows)).to_numpy() & (np.arange(len(counts)) < max_categories(rows))
     return float(counts[~kept & (counts > 1)].sum() / max(counts.sum(), 1))
 
 
 def _is_code(numbers: "pd.Series[float]", y: npt.ArrayLike, n_classes: int | None) -> bool:
     """Whether the rows of the same number tell more of the target than those of near ones."""
     present = numbers.dropna()
-    if (present % 1).any() or not (present.abs() < MAX_CODE).all():
-        return False
-    if not _FEW < present.nunique() <= len(present) / 2:
+    if not _may_be_codes(present):
         return False
     means = LevelMeans(n_classes)
     Y = means.targets(y)
@@ -100,3 +98,9 @@ def _is_code(numbers: "pd.Series[float]", y: npt.ArrayLike, n_classes: int | Non
     by_size = features @ np.linalg.lstsq(features, Y, rcond=None)[0]
     gain = ((Y - by_size) ** 2).sum() - ((Y - by_value) ** 2).sum()
     return bool(gain > _MIN_GAIN * ((Y - Y.mean(axis=0)) ** 2).sum())
+
+
+def _may_be_codes(numbers: "pd.Series[float]") -> bool:
+    """Whether numbers are whole, float64 tells them apart, and they are neither few nor mostly different."""
+    are_whole = not (numbers % 1).any() and bool((numbers.abs() < MAX_CODE).all())
+    return are_whole and _FEW < numbers.nunique() <= len(numbers) / 2

@@ -25,6 +25,7 @@ from batchprop.data.tables import Table
 from batchprop.data.text_rules import TextRules
 from batchprop.errors import DataError, ParameterError
 from batchprop.format import format_percent
+from batchprop.tabular.column_summary import gather_columns, own_columns
 from batchprop.tabular.encoding import QuickEncoder
 from batchprop.tabular.fit import (
     VALIDATION_FRACTION,
@@ -46,7 +47,6 @@ from batchprop.tabular.roles import (
     read_weights,
     unit_of_weights,
 )
-from batchprop.tabular.sharing import gather_columns, own_columns
 from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_known_classes, latest_cut
 from batchprop.tabular.target import Target, number_spelling, unknown_words

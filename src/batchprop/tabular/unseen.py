@@ -21,7 +21,7 @@ _SHOWN = 3
 class UnseenCounter:
     """Counts the rows, column by column, whose value the training had not.
 
-    These are words, which all share the place of rare words, numbers of a column of codes, and gaps in columns
+    These are words, which all share the place of rare words, numbers in columns of codes, and gaps in columns
     that had none.
 
     Args:
