@@ -38,7 +38,7 @@ def choose_mean_columns(
     typed: Collection[str] = (),
     rules: TextRules = USUAL,
 ) -> MeanColumns:
-    """Return the words that features of their own would leave out, and the numbers that are codes.
+    """Return the columns of which one-hot features would leave out many words, and those of codes.
 
     A code is a number whose size says little: of a shop, a route, a person. The mean target of the other rows
     with the same number then explains more of the target than a piecewise-linear function of the number.
@@ -91,6 +91,7 @@ def _is_code(numbers: "pd.Series[float]", y: npt.ArrayLike, n_classes: int | Non
         return False
     means = LevelMeans(n_classes)
     Y = means.targets(y)
+    # Gaps are a level, too, as they will be among the words of codes.
     by_value = means.fit_transform(pd.DataFrame({"value": numbers.fillna(np.inf)}), y)
     gaps = numbers.isna().to_numpy()[:, None]
     bins = PiecewiseLinear().fit_transform(numbers.fillna(present.median()).to_numpy()[:, None])
