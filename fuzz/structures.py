@@ -268,10 +268,12 @@ class ModelFiles:
     """Predictions of altered models, of one network and of several, for classes and for numbers."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.frame = folder / "model", make_table(12).assign(word="w1")
-        table, kinds = make_table(), [name for name in self.frame.columns if name not in {"y", "word"}]
+        self.folder, self.frame = folder / "model", make_table(12).assign(word="w1", route=range(12))
+        table = make_table()
         words = pd.DataFrame({"word": [f"w{i % 12}" for i in range(24)], "y": table["y"]})
         classes, numbers = np.arange(24) % 3, np.sqrt(np.arange(24.0))
+        routes = pd.DataFrame({"route": np.arange(160) % 40})
+        routes["y"] = routes["route"] % 2 * 0.5  # neighbours differ: codes
         # As in a table of many rows.
         with (
             patch(f"{TABULAR}.transformers.MAX_CATEGORIES", 4),
@@ -281,10 +283,11 @@ class ModelFiles:
                 self._train(words, 1),
                 self._train(words.assign(y=numbers), 2),
                 self._train(table[["size"]].assign(y=numbers), 1),
+                self._train(routes, 1),
             ]
         # Most cases alter a model of one column and one network, which is read and checked in half the time.
         self.originals = [
-            *[self._train(table[[name, "y"]], 1) for name in kinds] * 2,
+            *[self._train(table[[name, "y"]], 1) for name in table.columns.drop("y")] * 2,
             *of_many,
             self._train(table[["garden"]].assign(y=classes), 2),
             self._train(table, 2),

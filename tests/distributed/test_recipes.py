@@ -146,7 +146,7 @@ class Texts(dict[str, str]):
         return self[key]
 
 
-@pytest.mark.parametrize(("other", "refused"), [("node1 reachable", True), ("node0 loopback", False)])
+@pytest.mark.parametrize(("other", "refused"), [("node1 network", True), ("node0 loopback", False)])
 def test_machine_that_others_do_not_reach_is_refused(
     monkeypatch: pytest.MonkeyPatch, other: str, refused: bool
 ) -> None:
@@ -155,7 +155,7 @@ def test_machine_that_others_do_not_reach_is_refused(
     state = SimpleNamespace(client=Texts({"batchprop-name/1": other}), process_id=0, num_processes=2)
     message = "machine of process 0 takes its own name, node0, for its loopback"
     with pytest.raises(BatchpropError, match=message) if refused else nullcontext():
-        runtime._check_names(state)
+        runtime._check_host_names(state)
 
 
 def test_actors_of_ray_train_as_one(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_tour_follows_the_worst_example_to_its_gradient(browser: Browser, file: 
     for name, place in (
         ("forward-3", f"{step.losses[worst]:.3g}"),
         ("backward-3", "dZ"),
-        ("collapse-1", "one sheet of 6"),
+        ("collapse-1", "one slice of 6"),
         ("collapse-1", f"norm {np.sqrt(step.gradient.squared_norms()[worst]):.3g}"),
     ):
         page.locator(".tour-next").press("Enter")

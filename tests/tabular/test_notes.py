@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from batchprop.errors import UnseenValueWarning
+from batchprop.report.page import Table
 from batchprop.tabular import Observer, train_table
 from batchprop.tabular.options import make_options
+from batchprop.tabular.summary import data_summary
 from batchprop.tabular.train import train
 from tests.cli.commands import run
 
@@ -51,6 +53,10 @@ def test_pooled_words_and_the_reading_of_the_target_are_told(where, tmp_path, mo
     assert info["data"]["columns"][0]["pooling"] == pooling
     assert info["target"]["reading"] == result.table.target.reading
     assert info["target"]["reading"].startswith("',' between thousands")
+    many = {f"home {i}": pooling for i in range(22)}
+    parts = data_summary(result.table, result.split, many).parts
+    tables = {table.caption: table.rows for table in parts if isinstance(table, Table)}
+    assert len(tables["Pooled words and codes; the first 20 of 22"]) == 20
 
 
 @pytest.mark.pictures

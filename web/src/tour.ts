@@ -140,12 +140,12 @@ function describeStops(batch: BatchState, i: number): Stop[] {
     },
     {
       step: "collapse-1", title: "Its own gradient",
-      text: `Its column of dZ¹ times its column of inputs: a gradient of its own, one sheet of ${batch.m}. Only the mean of the sheets trains the network: press “Collapse” to see it form.`,
+      text: `Its column of dZ¹ times its column of inputs: a gradient of its own, one slice of ${batch.m}. Only the mean of the slices trains the network: press “Collapse” to see it form.`,
       targets: [`figure[data-name="DW1"] .sheet[data-slice="${i}"]`],
     },
     {
       step: "collapse-1", title: "Who pulls which way",
-      text: `Each arrow is an example's gradient, the thick one their mean; this one has norm ${formatShort(batch.norms()[i] ?? NaN)}. Press its mark to leave it out: the mean, the sheets and the update follow. Then step through the rest, and point at any cell to see how its number is made.`,
+      text: `Each arrow is an example's gradient, the thick one their mean; this one has norm ${formatShort(batch.norms()[i] ?? NaN)}. Press its mark to leave it out: the mean, the slices and the update follow. Then step through the rest, and point at any cell to see how its number is made.`,
       targets: [`.map-marker[data-example="${i}"]`],
     },
   ];

@@ -165,10 +165,9 @@ def _find_coordinator(cluster: Cluster, timeout: int) -> Cluster:
     # Without a public name: JAX's own detection, which would let process 0 listen at every address.
     from jax._src.clusters import ClusterEnv
 
-    found = ClusterEnv.auto_detect_unset_distributed_params(
+    coordinator, n_processes, process_id, devices = ClusterEnv.auto_detect_unset_distributed_params(
         None, cluster.n_processes, cluster.process_id, None, cluster.method, timeout
     )
-    coordinator, n_processes, process_id, devices = found
     local_id = cluster.local_id if devices is None else devices[0]
     return cluster._replace(
         coordinator=coordinator, process_id=process_id, n_processes=n_processes, local_id=local_id
@@ -180,7 +179,7 @@ def _bind_address(coordinator: str | None, process_id: int | None) -> str | None
     if (chosen := os.environ.get("JAX_COORDINATOR_BIND_ADDRESS")) or coordinator is None:
         return chosen
     host, _, port = coordinator.rpartition(":")
-    if process_id != 0 or not _is_name_of_loopback(host):
+    if process_id != 0 or not _is_loopback_name(host):
         return coordinator
     warn(
         f"this machine takes its name {host!r} for {socket.gethostbyname(host)}, which others do not reach, "
@@ -190,7 +189,7 @@ def _bind_address(coordinator: str | None, process_id: int | None) -> str | None
     return f"[::]:{port}"
 
 
-def _is_name_of_loopback(host: str) -> bool:
+def _is_loopback_name(host: str) -> bool:
     """Whether a name, but for localhost, is that of this machine's loopback interface."""
     if host == "localhost" or host.startswith("127.") or "[" in host:
         return False
@@ -221,7 +220,7 @@ def _join(device: str | None, step_timeout: float | None) -> None:
             f"of this machine, {socket.gethostname()}, must lead to its network address"
         ) from error
     if devices[0].platform == "cpu":
-        _check_names(state)
+        _check_host_names(state)
     mesh = ProcessMesh([devices[process] for process in sorted(devices)])
     with _without_output():
         # The first of a program's collectives prints a line.
@@ -243,15 +242,17 @@ def _check_versions(state: Any) -> None:
             )
 
 
-def _check_names(state: Any) -> None:
+def _check_host_names(state: Any) -> None:
     """Refuse a machine that others would look for on their own loopback interface, and wait for."""
     name = socket.gethostname()
-    loopback = "loopback" if _is_name_of_loopback(name) else "reachable"
-    machines = [text.split() for text in _exchange(state, "name", f"{name} {loopback}")]
-    for process, (name, how) in enumerate(machines):
-        if how == "loopback" and len({name for name, _ in machines}) > 1:
+    interface = "loopback" if _is_loopback_name(name) else "network"
+    machines = [text.split() for text in _exchange(state, "name", f"{name} {interface}")]
+    if len({name for name, _ in machines}) == 1:
+        return  # on one machine its loopback interface leads from each process to the others
+    for process, (host, leads_to) in enumerate(machines):
+        if leads_to == "loopback":
             raise BatchpropError(
-                f"the machine of process {process} takes its own name, {name}, for its loopback interface, "
+                f"the machine of process {process} takes its own name, {host}, for its loopback interface, "
                 "where other machines do not reach its sums: give the name its network address in its "
                 "/etc/hosts"
             )

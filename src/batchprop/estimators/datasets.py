@@ -29,8 +29,8 @@ from batchprop.estimators.source_summary import (
     DEFAULT_MEMORY,
     SourceSummary,
     checksum_arrays,
-    filled_blocks,
     holdout_mask,
+    iter_nonempty_blocks,
     own_partitions,
     shared_checksum,
     subset,
@@ -369,7 +369,7 @@ class StreamingDataset:
             )
 
     def _read_partition(self, partition: int, rows: int) -> Iterator[Dataset]:
-        tables = map(self._encode_block, filled_blocks(self.source, [partition], rows))
+        tables = map(self._encode_block, iter_nonempty_blocks(self.source, [partition], rows))
         return (table for table in tables if table.n_rows)
 
     def _encode_block(self, block: RowBlock) -> Dataset:

@@ -93,7 +93,7 @@ def scan_source(
     """
     processes = current()
     with processes.guard():
-        first = next(filled_blocks(source, range(len(source.partitions))), None)
+        first = next(iter_nonempty_blocks(source, range(len(source.partitions))), None)
         if first is None:
             raise InputError("there are no rows: give a table with some")
         X, y, weights = validate_block(validate, first, reset=reset)
@@ -101,7 +101,7 @@ def scan_source(
     own = _PartScan(weights is not None, count_labels=count_labels, with_checksum=with_checksum)
     with processes.guard():
         for partition in own_partitions(source.partitions):
-            for block in filled_blocks(source, [partition]):
+            for block in iter_nonempty_blocks(source, [partition]):
                 rows = validate_block(validate, block, reset=False)
                 own.update(partition, block, rows, holdout_mask(block, fraction, seed))
     return _merge(own, SourceSummary(0, X.shape[1], X.dtype, y, None, [], fraction, 0))
@@ -208,7 +208,7 @@ def own_partitions(partitions: Sequence[int]) -> list[int]:
     return sorted(shares[processes.index])
 
 
-def filled_blocks(
+def iter_nonempty_blocks(
     source: DataSource, partitions: Iterable[int], rows: int = BLOCK_ROWS
 ) -> Iterator[RowBlock]:
     """Read partitions, some rows at a time, without blocks of no rows: a source may hold out all of one."""

@@ -222,8 +222,10 @@ def _check_holder(model: Any) -> None:
 
 def _path_to_network(model: Any) -> str:
     """Return the attributes that lead to a network, or a pipeline of one, in an estimator; "" for others."""
+    if converter_key(model):
+        return ""
     for attribute, path in _HOLDERS.items():
-        if converter_key(model) or not hasattr(model, attribute):
+        if not hasattr(model, attribute):
             continue
         part = getattr(model, attribute)
         part = part[0] if isinstance(part, list | tuple) else part

@@ -1,4 +1,4 @@
-"""Words that share one feature, as they are rare or too many, and numbers that are codes: both are told."""
+"""Describe words that share one feature, as they are rare or too many, and numbers that are codes."""
 
 from collections.abc import Sequence
 
@@ -47,11 +47,12 @@ def describe_pooling(model: Pipeline, columns: Sequence[ColumnSchema]) -> dict[s
 
 
 def pooling_notes(model: Pipeline, columns: Sequence[ColumnSchema]) -> list[str]:
-    """Return a sentence on the words that share a feature, and one on the numbers that are codes."""
-    pooled, notes = describe_pooling(model, columns), []
-    if words := [f"{name}: {note}" for name, note in pooled.items() if note != CODE]:
+    """Return a sentence on the words that share a feature, and one on the numbers that are codes, if any."""
+    codes, notes = model["columns"].codes, []
+    pooled = describe_pooling(model, columns).items()
+    if words := [f"{name}: {note}" for name, note in pooled if name not in codes]:
         notes.append(f"Words are pooled in {join_truncated(words, 5)}.")
-    if codes := model["columns"].codes:
+    if codes:
         more = "each value counts by the mean target of its rows, too"
         notes.append(f"Numbers are codes in {join_truncated(codes, 5)}: {more}.")
     return notes

@@ -22,9 +22,9 @@ from batchprop.data.sketches import Floats, WeightedSamples
 from batchprop.data.text_rules import TextRules
 from batchprop.errors import DataError, join_truncated
 from batchprop.processes import current
+from batchprop.tabular.column_summary import ColumnSummary, gather_summaries
 from batchprop.tabular.roles import read_weights
 from batchprop.tabular.schema import ColumnSchema
-from batchprop.tabular.sharing import ColumnSummary, gather_summaries
 from batchprop.tabular.spelling import ZONED
 from batchprop.tabular.statistics import ColumnAccumulator, MemoryBudget
 from batchprop.tabular.target import Task

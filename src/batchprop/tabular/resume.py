@@ -78,9 +78,9 @@ def start_or_resume(
 
 
 def check_members(folder: Path | None, options: TrainOptions) -> None:
-    """Refuse checkpoints of more networks than are trained, and those of one network where several are.
+    """Refuse checkpoints of another number of networks.
 
-    Those of fewer may be of a training that was killed: each fit compares its rows.
+    Those of fewer of several may be of a training that was killed: there each fit compares its rows.
 
     Args:
         folder: of the checkpoints, or None.
@@ -92,13 +92,15 @@ def check_members(folder: Path | None, options: TrainOptions) -> None:
     if folder is None or not options.resume:
         return
     own, members = _all_checkpoints(folder, options)
-    now = options.n_members
+    now, count = options.n_members, len(members)
     if own.files():
-        differs, was = now > 1, "one network"
+        was, is_same = "one network", now == 1
+    elif members:
+        was = f"{count} networks" if count > 1 else "the first of several networks"
+        is_same = count <= now and now > 1
     else:
-        differs = len(members) > (now if now > 1 else 0)
-        was = f"{len(members)} networks" if len(members) > 1 else "the first of several networks"
-    if differs:
+        return
+    if not is_same:
         raise CheckpointError(
             f"the checkpoints in {folder} are of {was}, and now {pluralize(now, 'is', 'are')} trained: set "
             "`members` as it was, or start over with force=True, without `resume`"

@@ -82,8 +82,9 @@ def validate_ensemble(ensemble: Any, n_members: int, X: Any, n_classes: int | No
     held_out, shape = ensemble.out_of_fold_, answers.shape[1:]
     if held_out.shape != (len(X), *shape) or held_out.dtype.kind != "f" or not np.isfinite(answers).all():
         raise ValueError("it does not answer finite numbers for each row")
-    known = np.isfinite(held_out.reshape(len(X), -1))
-    if not (known.all(axis=1) | np.isnan(held_out.reshape(len(X), -1)).all(axis=1)).all() or not known.any():
+    by_row = held_out.reshape(len(X), -1)
+    answered = np.isfinite(by_row).all(axis=1)
+    if not answered.any() or not np.isnan(by_row[~answered]).all():
         raise ValueError("its answers for the rows held out are not finite")
 
 

@@ -22,6 +22,7 @@ from batchprop.data.sketches import (
 )
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.errors import DataError
+from batchprop.tabular.column_summary import ColumnSummary
 from batchprop.tabular.dtypes import SECONDS, to_seconds
 from batchprop.tabular.schema import (
     SOME_DISTINCT,
@@ -38,7 +39,6 @@ from batchprop.tabular.schema import (
     infer_value_type,
     is_date,
 )
-from batchprop.tabular.sharing import ColumnSummary
 from batchprop.tabular.spelling import IN_SECONDS, SPELLINGS, ZONED, SpellingCandidates
 from batchprop.tabular.transformers import MAX_ABS, MISSING, DateParts, cast_column, date_parts
 

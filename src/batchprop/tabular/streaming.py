@@ -25,6 +25,7 @@ from batchprop.data.tables import Table
 from batchprop.data.text_rules import TextRules
 from batchprop.errors import DataError, ParameterError
 from batchprop.format import format_percent
+from batchprop.tabular.column_summary import gather_columns, own_columns
 from batchprop.tabular.encoding import QuickEncoder
 from batchprop.tabular.fit import (
     VALIDATION_FRACTION,
@@ -46,7 +47,6 @@ from batchprop.tabular.roles import (
     read_weights,
     unit_of_weights,
 )
-from batchprop.tabular.sharing import gather_columns, own_columns
 from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_known_classes, latest_cut
 from batchprop.tabular.target import Target, number_spelling, unknown_words
@@ -338,8 +338,7 @@ def fit_preprocessing(
         spelling = _decide_spelling(table, options.weights, "weights", options)
         kinds = kinds | {options.weights: f"number:{spelling}"}
         unit = _weight_unit(table, options, spelling)
-    everywhere = [target, *filter(None, [options.weights])]
-    learned = [*own_columns(features), *everywhere]
+    learned = [*own_columns(features), target, *filter(None, [options.weights])]
     others = [name for name in (options.group, options.time) if name is not None and name not in learned]
 
     def training() -> Iterator[pd.DataFrame]:
@@ -371,20 +370,18 @@ def fit_preprocessing(
         columns=features,
     )
     own, part = pd.concat(held_out), np.concatenate(parts)
-    frame = gather_columns(own, features).join(own[everywhere])
+    column, weights = own[target], None if options.weights is None else own[options.weights]
+    frame = gather_columns(own, features)
     if from_text:
         fitted = fitted._replace(columns=note_points(fitted.columns, frame, table.files, options))
     _check_some_held_out(part, options)
-    column, weights = frame[fitted.target.name], options.weights
     held_out_table = TrainingTable(
         dataset_name(table.files),
         table.files[0],
-        frame[features],
+        frame,
         fitted.columns,
         _read_target(fitted, column, options),
-        None
-        if weights is None
-        else read_weights(frame[weights], options.text_rules, fitted.weights_spelling),
+        None if weights is None else read_weights(weights, options.text_rules, fitted.weights_spelling),
         left_out=len(table.skipped),
         target_stats=fitted.target,
         row_locator=_row_locator(table, frame.index.to_numpy()),

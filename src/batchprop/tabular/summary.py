@@ -52,7 +52,7 @@ LEFT_OUT = "left out"
 
 _PLURAL = {"number": "numbers", "category": "categories", "boolean": "booleans", "date": "dates"}
 
-_MAX_CLASSES, _MAX_GAPS, _MAX_NAMED = 30, 20, 10
+_MAX_CLASSES, _MAX_COLUMNS, _MAX_NAMED = 30, 20, 10
 
 
 def _parts(parts: Split) -> dict[str, Any]:
@@ -79,12 +79,11 @@ def data_summary(data: TrainingTable, parts: Split, pooling: Mapping[str, str] |
         text += f" {data.left_out:,} more rows {data.why_left_out[1]}."
     readings = [(target.name, f"{_read_as(target)}, {target.reading}")] if target.reading else []
     read = [column for column in data.columns if column.reading and column.kind != LEFT_OUT]
-    readings += [(column.name, f"{_PLURAL[column.kind]}, {column.reading}") for column in read[:_MAX_GAPS]]
+    readings += [(column.name, f"{_PLURAL[column.kind]}, {column.reading}") for column in read]
     if readings:
-        tables.append(Table("Columns read from text", ("column", "read as"), tuple(readings)))
+        tables.append(_list_columns("Columns read from text", "read as", readings))
     if pooling:
-        pooled = tuple(pooling.items())[:_MAX_GAPS]
-        tables.append(Table("Pooled words and codes", ("column", "values"), pooled))
+        tables.append(_list_columns("Pooled words and codes", "values", list(pooling.items())))
     gaps = [column for column in data.columns if column.missing]
     if gaps:
         gaps.sort(key=lambda column: -column.missing)
@@ -92,11 +91,11 @@ def data_summary(data: TrainingTable, parts: Split, pooling: Mapping[str, str] |
         tables.append(
             Table(
                 f"Columns with missing values, of {rows:,} rows"
-                + (f"; the {_MAX_GAPS} with most of {len(gaps):,}" if len(gaps) > _MAX_GAPS else ""),
+                + (f"; the {_MAX_COLUMNS} with most of {len(gaps):,}" if len(gaps) > _MAX_COLUMNS else ""),
                 ("column", "missing", "share"),
                 tuple(
                     (gap.name, f"{gap.missing:,}", format_percent(gap.missing / rows))
-                    for gap in gaps[:_MAX_GAPS]
+                    for gap in gaps[:_MAX_COLUMNS]
                 ),
                 right=(1, 2),
             )
@@ -104,6 +103,13 @@ def data_summary(data: TrainingTable, parts: Split, pooling: Mapping[str, str] |
     else:
         text += " No value is missing."
     return Section("The data", (text,), tuple(tables))
+
+
+def _list_columns(caption: str, heading: str, rows: list[tuple[str, str]]) -> Table:
+    """Return a table of the first columns and what is to say of each."""
+    if len(rows) > _MAX_COLUMNS:
+        caption += f"; the first {_MAX_COLUMNS} of {len(rows):,}"
+    return Table(caption, ("column", heading), tuple(rows[:_MAX_COLUMNS]))
 
 
 def _classes(data: TrainingTable, parts: Split) -> Table:

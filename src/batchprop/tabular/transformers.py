@@ -124,7 +124,7 @@ def make_preprocessor(
     parts = [
         ("numbers", make_pipeline(*_number_steps(n_bins)), numbers),
         ("dates", make_pipeline(DateParts(), *_number_steps(n_bins)), dates),
-        ("text", _make_one_hot(rows, fewest_rows(rows)), text),
+        ("text", _make_one_hot(rows, min_word_frequency(rows)), text),
         ("means", make_pipeline(LevelMeans(n_classes), *_number_steps(n_bins)), words),
         ("frequent", _make_one_hot(rows, MIN_FREQUENCY_BESIDE_MEANS), words),
     ]
@@ -178,8 +178,8 @@ def max_categories(rows: int) -> int:
     return MAX_CATEGORIES if rows <= LONG else MAX_CATEGORIES_OF_LONG
 
 
-def fewest_rows(rows: int) -> int:
-    """Return the fewest rows of a word with a feature of its own, of a table of so many rows."""
+def min_word_frequency(rows: int) -> int:
+    """Return in how many of a table's rows a word must be to have a feature of its own."""
     return max(1, min(MIN_FREQUENCY, rows // 100))
 
 
@@ -275,7 +275,7 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
     @property
     def code_names(self) -> dict[str, str]:
         """Column of codes → the column of their words."""
-        return {name: _unused(f"{name} value", self.kinds) for name in self.codes}
+        return {name: _make_unique(f"{name} value", self.kinds) for name in self.codes}
 
     @property
     def text_rules(self) -> TextRules:
@@ -337,8 +337,8 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
         return np.array([*self.kinds, *self.code_names.values()], dtype=object)
 
 
-def _unused(name: str, used: Collection[str]) -> str:
-    """Return a name that no column has: with a prime behind it, if one has it."""
+def _make_unique(name: str, used: Collection[str]) -> str:
+    """Return a name that no column has, with as many primes behind it as that takes."""
     while name in used:
         name += "′"
     return name

@@ -21,7 +21,8 @@ _SHOWN = 3
 class UnseenCounter:
     """Counts the rows, column by column, whose value the training had not.
 
-    These are words, which all share the place of rare words, and gaps in columns that had none.
+    These are words, which all share the place of rare words, numbers in columns of codes, and gaps in columns
+    that had none.
 
     Args:
         model: a pipeline that `load_pipeline` returned.
@@ -30,6 +31,8 @@ class UnseenCounter:
     def __init__(self, model: Pipeline) -> None:
         parts = {name: part for name, part, _ in model["features"].transformers_ if part != "drop"}
         names = {name: of for name, _, of in model["features"].transformers_}
+        code_names: dict[str, str] = model["columns"].code_names
+        self._owners = {words: name for name, words in code_names.items()}
         self._words = {
             name: words
             for part in ("text", "frequent")
@@ -40,6 +43,7 @@ class UnseenCounter:
             for part in ("numbers", "dates")
             if part in parts
             for name in _never_missing(parts[part], list(names[part]))
+            if name not in code_names  # whose words have the gaps, too
         }
         self._rows = 0
         self._counts = dict[str, int]()
@@ -51,7 +55,8 @@ class UnseenCounter:
         for name, words in self._words.items():
             codes, distinct = factorize_words(columns[name])
             counts = np.bincount(codes, minlength=len(distinct)) * ~pd.Index(distinct).isin(words)
-            self._count(name, int(counts.sum()), distinct[counts > 0][: _SHOWN + 1])
+            owner = self._owners.get(name, name)
+            self._count(owner, int(counts.sum()), distinct[counts > 0][: _SHOWN + 1])
         for name in self._numbers:
             self._count(name, int(columns[name].isna().sum()), [MISSING])
 
