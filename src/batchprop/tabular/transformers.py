@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from batchprop.data.names import normalize_columns
 from batchprop.data.text_rules import USUAL, TextRules
-from batchprop.errors import DataError, RowError, did_you_mean, format_value, join_truncated
+from batchprop.errors import DataError, ParameterError, RowError, did_you_mean, format_value, join_truncated
 from batchprop.format import pluralize
 from batchprop.tabular.dtypes import SECONDS, is_scalar, to_seconds
 from batchprop.tabular.frames import as_pandas, format_label
@@ -123,12 +123,14 @@ def make_preprocessor(
         ("means", make_pipeline(LevelMeans(n_classes), *_number_steps(n_bins)), list(level_means)),
         ("frequent", _make_one_hot(rows, MIN_FREQUENCY_BESIDE_MEANS), list(level_means)),
     ]
-    return Pipeline(
+    pipeline = Pipeline(
         [
             ("columns", ColumnCaster(used, target, spellings, missing, decimal)),
             ("features", ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)),
         ]
     )
+    # Whatever scikit-learn is set to: networks take arrays, and frames of inner steps have other names.
+    return pipeline.set_output(transform="default")
 
 
 class NumberSteps(NamedTuple):
@@ -224,7 +226,7 @@ class TargetScaler(TransformerMixin, BaseEstimator):
         return np.array([round(value, decimals) for value in y.ravel().tolist()]).reshape(y.shape)
 
 
-class ColumnCaster(TransformerMixin, BaseEstimator):
+class ColumnCaster(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     """Convert any table to the columns of a model: by name, in order, of the same kind.
 
     Columns may come in any order, extra ones are ignored, and a column of numbers may hold integers in
@@ -307,6 +309,19 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
                 f"the table lacks {len(missing)} of the {pluralize(len(self.kinds), 'column')} the model was "
                 f"trained on: {join_truncated(missing)}; add or rename columns{near}"
             )
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Leave the output a pandas frame, as the next step needs it.
+
+        Raises:
+            ParameterError: it shall be another.
+        """
+        if transform not in {None, "default"}:
+            raise ParameterError(
+                f"set_output(transform={transform!r}) does not go with models: make a frame, as "
+                "pd.DataFrame(model[:-1].transform(X), columns=model[:-1].get_feature_names_out())"
+            )
+        return self
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
