@@ -226,7 +226,7 @@ class TargetScaler(TransformerMixin, BaseEstimator):
         return np.array([round(value, decimals) for value in y.ravel().tolist()]).reshape(y.shape)
 
 
-class ColumnCaster(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class ColumnCaster(TransformerMixin, BaseEstimator):
     """Convert any table to the columns of a model: by name, in order, of the same kind.
 
     Columns may come in any order, extra ones are ignored, and a column of numbers may hold integers in
@@ -321,6 +321,7 @@ class ColumnCaster(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
                 f"set_output(transform={transform!r}) does not go with models: make a frame, as "
                 "pd.DataFrame(model[:-1].transform(X), columns=model[:-1].get_feature_names_out())"
             )
+        super().set_output(transform=transform)
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
