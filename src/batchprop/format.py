@@ -18,6 +18,9 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MIN_POWER, _MAX_POWER = -4, 14  # of the first digit of a number that is written in full
 _TARGET_DIGITS, _SPREAD_DIGITS, _EXACT_DIGITS = 6, 5, 17
 _MIN_YEAR, _MAX_YEAR = 1000, 9999
+_CONTEXT = Context(28, ROUND_HALF_UP)
+"""Of the decimals here: whoever calls may have set a few digits for decimals of their own."""
+
 _UNITS_IN_FRONT, _UNITS_WITHOUT_BLANK = frozenset("$£¥₹"), frozenset("%‰°")
 
 
@@ -55,7 +58,7 @@ def format_power(value: float, digits: int, *, zeros: bool = False) -> str:
     """
     size = Decimal(abs(float(value)))
     power = _power(size, digits)
-    mantissa = _format_decimal(size.scaleb(-power), digits - 1, zeros=zeros)
+    mantissa = _format_decimal(size.scaleb(-power, _CONTEXT), digits - 1, zeros=zeros)
     return f"{'−' if value < 0 else ''}{mantissa}·10{superscript(power)}"
 
 
@@ -65,7 +68,7 @@ def _power(size: Decimal, digits: int) -> int:
 
 
 def _format_decimal(size: Decimal, decimals: int, *, zeros: bool) -> str:
-    text = f"{size.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP):,f}"
+    text = f"{size.quantize(Decimal(1).scaleb(-decimals, _CONTEXT), context=_CONTEXT):,f}"
     return text.rstrip("0").rstrip(".") if "." in text and not zeros else text
 
 

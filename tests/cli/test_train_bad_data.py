@@ -1,6 +1,7 @@
 """`batchprop train` on bad data: a one-line error, exit code 1, and no files left."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -133,6 +134,15 @@ def test_a_folder_without_permission_is_refused(folder):
     (folder / "locked").mkdir(mode=0o500)
     result = run("train", "t.csv", "--target", "y", "--out", "locked/model", code=1)
     assert "Permission denied" in result.stderr
+
+
+@pytest.mark.parametrize("out", ["", "."])
+def test_a_path_without_a_name_is_refused(folder, out):
+    (folder / "t.csv").write_bytes(GOOD.encode())
+    for force in ((), ("--force",)):
+        result = run("train", "t.csv", "--target", "y", "--out", out, *force, code=2)
+        assert f"--out {Path(out)} names no new folder: give a name, such as" in result.stderr
+    assert [each.name for each in folder.iterdir()] == ["t.csv"]
 
 
 def test_force_does_not_delete_the_table_inside_the_model_folder(folder):

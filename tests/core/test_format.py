@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import math
 import random
 
@@ -64,6 +65,12 @@ def test_counts_and_shares_have_one_format_in_the_library_and_in_the_pages():
         + [("format", ["pluralize", str(count), "row"]) for count in (1, 2, 1000)]
     ) == [*map(format_count, counts), *map(format_percent, shares), "1 row", "2 rows", "1,000 rows"]
     assert [pluralize(count, "row") for count in (1, 2, 1000)] == ["1 row", "2 rows", "1,000 rows"]
+
+
+def test_the_digits_of_the_callers_decimals_change_nothing():
+    with decimal.localcontext(prec=2):
+        for value, digits, text in NUMBERS:
+            assert format_number(value, digits) == text
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 99.999, 0.000012, -1.0, 12345.0])

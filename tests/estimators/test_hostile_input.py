@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 
@@ -83,6 +85,13 @@ def test_a_rare_class_of_object_labels_is_named_where_early_stopping_holds_rows_
 def test_bytes_that_are_no_number_are_refused_as_text_is(y: Any) -> None:
     with pytest.raises(InputError, match="y holds b'x', which is not a number"):
         bp.MLPRegressor().fit(X, y)
+
+
+@pytest.mark.parametrize("text", [b"x", "it's", "x" * 999], ids=["bytes", "a quote", "long"])
+def test_text_in_a_frame_is_named_with_its_column(text: Any) -> None:
+    shown = re.escape(repr(text)[:70])
+    with pytest.raises(InputError, match=f"X holds {shown}.{{,10}} in column 'c', which is not a number"):
+        network().fit(pd.DataFrame({"x": X[:, 0], "c": np.array([text] * len(X), object)}), y)
 
 
 # ---- sparse matrices, changed after they were made

@@ -99,3 +99,14 @@ def test_validation_score_is_nan_where_outputs_are_not_finite() -> None:
     P = np.full((60, 3), 1 / 3)
     P[5] = np.nan
     assert np.isnan(clf._default_score(targets("multiclass"), P, None))
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_an_underflow_is_no_error_where_numpy_is_set_to_raise(solver: str) -> None:
+    far, y = 1e5 * X, targets("binary")
+    options: Any = {"activation": "silu", "solver": solver, "max_iter": 2, "random_state": 0}
+    options["engine"] = "numpy"
+    expected = MLPClassifier((4,), **options).fit(far, y).predict_log_proba(far)
+    with np.errstate(under="raise"):
+        result = MLPClassifier((4,), **options).fit(far, y).predict_log_proba(far)
+    np.testing.assert_array_equal(result, expected)

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import config_context
 
+from batchprop.errors import ParameterError
 from batchprop.tabular import fit_streaming
 from batchprop.tabular.encoding import encode_features
 from batchprop.tabular.schema import infer_schema
@@ -45,6 +47,21 @@ def test_features_are_those_of_scikit_learn(pair):
     encoder = make_preprocessor(infer_schema(learned), len(learned)).fit(learned)
     check(encoder, learned)
     check(encoder, new)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_the_frames_that_scikit_learn_is_set_to_change_nothing(library):
+    rng = np.random.default_rng(0)
+    days = pd.Timestamp(0) + pd.to_timedelta(rng.integers(0, 900, 200), "D")
+    table = pd.DataFrame({"n": rng.normal(size=200), "day": days, "word": rng.choice(["a", "b"], 200)})
+    encoder = make_preprocessor(infer_schema(table), len(table), n_bins=4)
+    wanted = encoder.fit_transform(table)
+    with config_context(transform_output=library):
+        assert np.array_equal(encoder.fit_transform(table), wanted)
+        check(encoder, table)
+        with pytest.raises(ParameterError, match=r"set_output.* make a frame, as pd\.Data"):
+            encoder.set_output(transform=library)
+    assert wanted.shape[1] == len(encoder.get_feature_names_out())
 
 
 @pytest.mark.parametrize("rows", [1, 700])

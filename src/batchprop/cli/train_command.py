@@ -41,7 +41,7 @@ def train_command(tables: tuple[Path, ...] | None, options: TrainOptions, out: P
             network of a training that finished.
     """
     console = output.make_console()
-    checkpoints = out.with_name(f"{out.name}.checkpoints")
+    checkpoints = out.parent / f"{out.name}.checkpoints"
     processes = current()
     with ExitStack() as stack:
         with processes.guard():

@@ -63,7 +63,7 @@ class NumpyEngine:
         losses, of_examples, of_steps = list[float](), list[Array](), list[Array]()
         objective, metric_fns = config.objective, config.metric_fns
         # The training loop reports an overflow once, as an error that names the batch.
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for rows, rate in zip(batches, rates, strict=True):
                 layers = state.layers
                 weights, scale = batch_weights(dataset, rows, objective)

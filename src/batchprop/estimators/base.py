@@ -419,7 +419,7 @@ class BaseMLP(FitInterface):
 
     def _set_weights(self, net: Network, dtype: Any) -> None:
         # scikit-learn's coefs_ are (n_in, n_out), the transpose of W.
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             coefs = [np.asarray(layer.W).T.astype(dtype) for layer in net.layers]
             intercepts = [np.asarray(layer.b).astype(dtype) for layer in net.layers]
         if not all(np.isfinite(theta).all() for theta in (*coefs, *intercepts)):
@@ -450,7 +450,7 @@ class BaseMLP(FitInterface):
         """A function of the core over the columns of X, as rows ``(n, K)``, a chunk of rows at a time."""
         X = self._validate_inputs(X)
         net = self._network(X.dtype)
-        with np.errstate(over="ignore", invalid="ignore"):  # the check below names the rows
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # the check below names the rows
             result: NDArray[np.floating] = predict_engine(self, net, X.shape[0]).map_rows(function, net, X)
         check_finite_outputs(result)
         return result
@@ -463,7 +463,7 @@ class BaseMLP(FitInterface):
         self, engine: Engine, net: Network, valid: LabelledRows
     ) -> tuple[NDArray[np.floating], float]:
         """The outputs P ``(n, K)`` and the weighted mean loss on validation rows, without the penalty."""
-        with np.errstate(over="ignore", invalid="ignore"):  # a score of such rows is NaN
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # a score of such rows is NaN
             P, losses = engine.map_rows(resolved_outputs_and_losses, net, valid.X, valid.Y)
         return P, self._loss_scale * weighted_mean(losses, valid.weights)
 
@@ -602,7 +602,7 @@ def check_partial_fit(estimator: BaseMLP) -> None:
 
 
 def _as_dtype(X: Any, dtype: Any) -> Any:
-    with clear_errors(X=X), np.errstate(over="ignore", invalid="ignore"):
+    with clear_errors(X=X), np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return check_array(X, dtype=dtype, accept_sparse="csr", input_name="X")
 
 

@@ -266,11 +266,12 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
         classes = self._classes()
         P = classes.probabilities(self._predict_outputs(X))
         blocks: list[NDArray[np.floating]] = P if isinstance(P, list) else [P]
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", under="ignore"):
             logs = [np.log(block) for block in blocks]
         if not all(block.all() for block in blocks):
             # Where a probability rounds to 0, only the logits still hold its size.
-            exact = classes.log_probabilities(self._map_rows(logits, X))
+            with np.errstate(under="ignore"):
+                exact = classes.log_probabilities(self._map_rows(logits, X))
             pairs = zip(blocks, logs, exact if isinstance(P, list) else [exact], strict=True)
             logs = [np.where(block > 0, log, value) for block, log, value in pairs]
         return logs if isinstance(P, list) else logs[0]

@@ -124,7 +124,7 @@ def _minimize(
             raise StopIteration
 
     # A line search may try weights so large that the loss overflows, and recover from them.
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         result = minimize(
             loss_and_gradient,
             pack(net.layers),

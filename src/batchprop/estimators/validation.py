@@ -362,7 +362,10 @@ def train_valid_split(
 
 
 _NOT_FINITE = re.compile(r"Input (?:(?P<name>\w+) )?contains (?P<what>NaN|infinity)")
-_TEXT = re.compile(r"could not convert string to float: (np\.str_\()?(?P<value>'.*?')\)?$")
+_TEXT = re.compile(
+    r"could not convert string to float: (np\.str_\()?(?P<value>b?(?P<quote>['\"]).*(?P=quote))\)?$"
+)
+_MAX_SHOWN = 80
 _TOO_LARGE = "int too large to convert to float"
 _COLUMNS = re.compile(r"has \d+ features, but \w+ is expecting \d+ features as input")
 
@@ -441,7 +444,9 @@ def _translate_error(message: str, arguments: dict[str, Any]) -> str | None:
     if match := _TEXT.search(message):
         encoder = "make_column_transformer((OneHotEncoder(), [...]), remainder='passthrough') in a Pipeline"
         remedy = f"encode text first, as with {encoder}" if name == "X" else "give numbers"
-        return f"{name} holds {match['value']}{_in_columns(X)}, which is not a number: {remedy}"
+        value = match["value"]
+        shown = value if len(value) <= _MAX_SHOWN else f"{value[: _MAX_SHOWN - 3]}..."
+        return f"{name} holds {shown}{_in_columns(X)}, which is not a number: {remedy}"
     if message == _TOO_LARGE:
         return _describe_too_large(arguments)
     if _COLUMNS.search(message):

@@ -13,7 +13,7 @@ from batchprop.data.frames import read_frame
 from batchprop.errors import DataError, format_value
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     import narwhals as nw
 
@@ -69,6 +69,18 @@ def _narrow(column: nw.Series[Any], *, exact: bool) -> nw.Series[Any]:
     low, high = column.min(), column.max()
     fits = low is None or (low >= -(1 << 63) and high < 1 << 63)
     return column.cast(nw.Int64 if fits else nw.String if exact else nw.Float64)
+
+
+def replace_columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a frame with other values in some columns, of any name: ``assign`` takes none called "self".
+
+    >>> replace_columns(pd.DataFrame({"self": [1]}), {"self": [2]})["self"].tolist()
+    [2]
+    """
+    frame = frame.copy(deep=False)
+    for name, values in columns.items():
+        frame[name] = values
+    return frame
 
 
 def restore_frame(result: pd.DataFrame, frame: nw.DataFrame[Any], data: Any) -> Any:

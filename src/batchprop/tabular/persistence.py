@@ -190,9 +190,13 @@ def atomic_folder(
 
     Raises:
         DataError: at once, before anything is computed: the folder exists, or cannot be written.
-        ParameterError: at once: the table is in the folder, and would be removed with it.
+        ParameterError: at once: the path ends in no name, as "." does not; or the table is in the folder, and
+            would be removed with it.
     """
     path = Path(path)
+    if not path.name:
+        name = path / "model"
+        raise ParameterError(f"`{parameter}` {path} names no new folder: give a name, such as {name}")
     for table in tables:
         if _contains(path, table):
             raise ParameterError(f"`{parameter}` {path} holds the table {table}: name another folder")

@@ -28,6 +28,7 @@ from batchprop.estimators.threads import share_blas_threads
 from batchprop.files import create_file, create_text
 from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.encoding import Features, encode_features
+from batchprop.tabular.frames import replace_columns
 from batchprop.tabular.observer import Observer
 from batchprop.tabular.options import check_names, read_names
 from batchprop.tabular.schema import infer_value_type, is_index_name, is_read_as_text
@@ -457,9 +458,10 @@ def to_csv(table: pd.DataFrame, delimiter: str = ",", *, names: bool = True, saf
         for name in table.columns
         if isinstance(table[name].dtype, np.dtype) and table[name].dtype.kind == "f"
     }
-    table, header = table.assign(**text), list(map(str, table.columns))
+    table, header = replace_columns(table, text), list(map(str, table.columns))
     if safe:
-        table = table.assign(**{name: _quote_formulas(table[name]) for name in set(header) - set(text)})
+        others = set(header) - set(text)
+        table = replace_columns(table, {name: _quote_formulas(table[name]) for name in others})
         header = [_quote_formula(name) for name in header]
 
     def write(end: str) -> str:

@@ -28,6 +28,7 @@ from batchprop.data.text_rules import TextRules, explain_missing
 from batchprop.data.weights import check_some_weight
 from batchprop.errors import DataError, join_truncated
 from batchprop.tabular.dtypes import simplify_column
+from batchprop.tabular.frames import replace_columns
 from batchprop.tabular.options import DecimalSign, TrainOptions
 from batchprop.tabular.roles import (
     read_weights,
@@ -233,7 +234,7 @@ def _reject_unknown(whole: LoadedTable, target: str, rules: TextRules) -> Loaded
         whole.skipped.add(file, number, reason, remedy=remedy, unit=whole.unit)
     whole.skipped.check_share(known.sum() + len(whole.skipped))
     return whole._replace(
-        frame=whole.frame.assign(**{target: column})[known].reset_index(drop=True),
+        frame=replace_columns(whole.frame, {target: column})[known].reset_index(drop=True),
         file_index=whole.file_index[known],
         row_numbers=whole.row_numbers[known],
     )
@@ -290,7 +291,7 @@ def _from_frame(frame: pd.DataFrame, options: TrainOptions, name: str = FRAME) -
         rejects = reject(options.on_bad_row, options.max_skipped)
     check_rows(Path(name), len(frame))
     rows = numbers[~missing]
-    whole = frame.assign(**{target: column})[~missing]
+    whole = replace_columns(frame, {target: column})[~missing]
     return LoadedTable(whole, (Path(name),), np.zeros(len(whole), np.intp), "row", rows, rejects)
 
 

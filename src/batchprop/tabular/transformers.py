@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from batchprop.data.names import normalize_columns
 from batchprop.data.text_rules import USUAL, TextRules
-from batchprop.errors import DataError, RowError, did_you_mean, format_value, join_truncated
+from batchprop.errors import DataError, ParameterError, RowError, did_you_mean, format_value, join_truncated
 from batchprop.format import pluralize
 from batchprop.tabular.dtypes import SECONDS, is_scalar, to_seconds
 from batchprop.tabular.frames import as_pandas, format_label
@@ -128,12 +128,14 @@ def make_preprocessor(
         ("means", make_pipeline(LevelMeans(n_classes), *_number_steps(n_bins)), words),
         ("frequent", _make_one_hot(rows, MIN_FREQUENCY_BESIDE_MEANS), words),
     ]
-    return Pipeline(
+    pipeline = Pipeline(
         [
             ("columns", caster),
             ("features", ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)),
         ]
     )
+    # Whatever scikit-learn is set to: networks take arrays, and frames of inner steps have other names.
+    return pipeline.set_output(transform="default")
 
 
 class NumberSteps(NamedTuple):
@@ -328,6 +330,20 @@ class ColumnCaster(TransformerMixin, BaseEstimator):
                 f"the table lacks {len(missing)} of the {pluralize(len(self.kinds), 'column')} the model was "
                 f"trained on: {join_truncated(missing)}; add or rename columns{near}"
             )
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Leave the output a pandas frame, as the next step needs it.
+
+        Raises:
+            ParameterError: it shall be another.
+        """
+        if transform not in {None, "default"}:
+            raise ParameterError(
+                f"set_output(transform={transform!r}) does not go with models: make a frame, as "
+                "pd.DataFrame(model[:-1].transform(X), columns=model[:-1].get_feature_names_out())"
+            )
+        super().set_output(transform=transform)
+        return self
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
