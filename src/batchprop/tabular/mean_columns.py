@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from batchprop.data.text_rules import USUAL, TextRules
-from batchprop.tabular.level_means import NO_MEANS, LevelMeans, MeanColumns
+from batchprop.tabular.level_means import NO_MEANS, Floats, LevelMeans, MeanColumns
 from batchprop.tabular.piecewise import PiecewiseLinear
 from batchprop.tabular.schema import ColumnSchema
 from batchprop.tabular.transformers import MAX_CODE, cast_column, max_categories, min_word_frequency
