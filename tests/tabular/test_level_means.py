@@ -231,7 +231,7 @@ def test_numbers_whose_size_counts_and_those_of_a_given_type_are_no_codes():
 
 def test_a_column_named_like_the_words_of_a_code_keeps_its_values():
     table, y = panel()
-    table["person value"] = y.round(1)
+    table["person value"] = np.arange(len(y)) % 7 / 2
     fitted = bp.TabularRegressor("fast", max_iter=1).fit(table, y)
     columns = fitted.preprocessor_["columns"].transform(table)
     assert list(columns) == ["person", "year", "person value", "person value′"]
@@ -245,3 +245,14 @@ def test_words_of_few_rows_each_have_means_where_they_would_share_a_feature():
     columns = infer_schema(rare)
     assert choose_mean_columns(columns, words, y).words == ()  # ten rows each
     assert choose_mean_columns(columns, rare, y).words == ("person",)
+
+
+def test_a_code_is_found_beside_a_larger_effect_and_not_where_other_numbers_tell_it():
+    rng = np.random.default_rng(0)
+    house, size = rng.integers(0, 40, 400), rng.normal(70, 20, 400)
+    level = rng.normal(size=40)[house]
+    frame = pd.DataFrame({"house": house, "size": size})
+    # As a share of the variance, what houses explain is lost in the noise that the sizes are to them.
+    assert choose_mean_columns(infer_schema(frame), frame, 3 * size + 20 * level).codes == ("house",)
+    frame["level"] = level
+    assert choose_mean_columns(infer_schema(frame), frame, size + 20 * level).codes == ()

@@ -22,9 +22,8 @@ MAX_CLASSES = 10
 _MAX_LEFT_OUT = 0.1
 """If fewer rows than this share have a word without a feature of its own, features are enough."""
 
-_MIN_GAIN = 0.02
-"""The share of the target's variance that the values of a code explain beyond what their size does: 0.02 is
-one percent of the error."""
+_MIN_GAIN = 0.01
+"""The share of the target's variance that the values of a code explain beyond their size."""
 
 _FEW = PiecewiseLinear().n_bins
 """So many values have a bin each."""
@@ -40,8 +39,9 @@ def choose_mean_columns(
 ) -> MeanColumns:
     """Return the columns of which one-hot features would leave out many words, and those of codes.
 
-    A code is a number whose size says little: of a shop, a route, a person. The mean target of the other rows
-    with the same number then explains more of the target than a piecewise-linear function of the number.
+    A code is a number whose size says little: of a shop, a route, a person. Of what all numbers leave of the
+    target by least squares, the mean of the other rows with the same number then explains more than a
+    piecewise-linear function of the number.
 
     Args:
         columns: the schema of the columns.
@@ -70,11 +70,18 @@ def choose_mean_columns(
     columns = list(columns)
     words = [column.name for column in columns if column.kind == "category"]
     plain = [column.name for column in columns if column.kind == "number" and not column.spelling]
-    numbers = {name: cast_column(frame[name], "number", "", rules) for name in plain if name not in typed}
-    return MeanColumns(
-        tuple(name for name in words if _left_out(frame[name]) > _MAX_LEFT_OUT),
-        tuple(name for name, column in numbers.items() if _is_code(column, y, n_classes)),
-    )
+    numbers = {name: cast_column(frame[name], "number", "", rules) for name in plain}
+    candidates = {
+        name: column
+        for name, column in numbers.items()
+        if name not in typed and _may_be_codes(column.dropna())
+    }
+    codes: tuple[str, ...] = ()
+    if candidates:
+        Y = LevelMeans(n_classes).targets(y)
+        R, least = _residuals(numbers.values(), Y), _MIN_GAIN * ((Y - Y.mean(axis=0)) ** 2).sum()
+        codes = tuple(name for name, column in candidates.items() if _is_code(column, R, least))
+    return MeanColumns(tuple(name for name in words if _left_out(frame[name]) > _MAX_LEFT_OUT), codes)
 
 
 def _left_out(words: "pd.Series[Any]") -> float:
@@ -84,32 +91,35 @@ def _left_out(words: "pd.Series[Any]") -> float:
     return float(counts[~kept & (counts > 1)].sum() / max(counts.sum(), 1))
 
 
-def _is_code(numbers: "pd.Series[float]", y: npt.ArrayLike, n_classes: int | None) -> bool:
-    """Whether the rows of the same number tell more of the target than those of near ones."""
-    present = numbers.dropna()
-    if not _may_be_codes(present):
-        return False
-    means = LevelMeans(n_classes)
-    Y = means.targets(y)
-    scatter = ((Y - Y.mean(axis=0)) ** 2).sum()
-    # Gaps are a level, too, as they will be among the words of codes.
-    by_value = means.fit_transform(pd.DataFrame({"value": numbers.fillna(np.inf)}), y)
-    most = ((Y - by_value) ** 2).sum() + _MIN_GAIN * scatter
-    # Most numbers fail at the first: what their size leaves takes longer to find out.
-    return bool(most < scatter) and _left_by_size(numbers, Y) > most
-
-
-def _left_by_size(numbers: "pd.Series[float]", Y: Floats) -> float:
-    """The sum of squares that least squares on the piecewise-linear features of a number leave."""
-    gaps = numbers.isna().to_numpy()[:, None]
-    bins = PiecewiseLinear().fit_transform(numbers.fillna(numbers.median()).to_numpy()[:, None])
-    features = np.hstack([np.ones_like(gaps, np.float64), gaps, bins])
-    # By its normal equations, which take a tenth of the time: the features lie between 0 and 1.
-    weights = np.linalg.lstsq(features.T @ features, features.T @ Y, rcond=None)[0]
-    return float(((Y - features @ weights) ** 2).sum())
-
-
 def _may_be_codes(numbers: "pd.Series[float]") -> bool:
     """Whether numbers are whole, float64 tells them apart, and they are neither few nor mostly different."""
     are_whole = not (numbers % 1).any() and bool((numbers.abs() < MAX_CODE).all())
     return are_whole and _FEW < numbers.nunique() <= len(numbers) / 2
+
+
+def _residuals(numbers: Iterable["pd.Series[float]"], Y: Floats) -> Floats:
+    """What least squares on all numbers leave of the targets (n, t): beside large effects a code hides."""
+    filled = (column.fillna(column.median()).to_numpy() for column in numbers)
+    centred = np.column_stack([x - x.mean() for x in filled])
+    spread = np.abs(centred).max(axis=0)
+    return _fit(np.column_stack([np.ones(len(Y)), centred / np.where(spread > 0, spread, 1.0)]), Y)
+
+
+def _fit(features: Floats, Y: Floats) -> Floats:
+    """What least squares on features (n, k) leave of the targets (n, t)."""
+    # By the normal equations, which take a tenth of the time: the features lie between −1 and 1.
+    residuals: Floats = Y - features @ np.linalg.lstsq(features.T @ features, features.T @ Y, rcond=None)[0]
+    return residuals
+
+
+def _is_code(numbers: "pd.Series[float]", R: Floats, least: float) -> bool:
+    """Whether the rows of the same number tell more of the residuals (n, t) than those of near ones."""
+    # Gaps are a level, too, as they will be among the words of codes.
+    values = pd.DataFrame({"value": numbers.fillna(np.inf)})
+    by_value = np.hstack([LevelMeans().fit_transform(values, target) for target in R.T])
+    most = ((R - by_value) ** 2).sum() + least
+    if most >= (R**2).sum():
+        return False  # as of most numbers; what their size leaves takes longer to find out
+    bins = PiecewiseLinear().fit_transform(numbers.fillna(numbers.median()).to_numpy()[:, None])
+    features = np.column_stack([np.ones(len(R)), numbers.isna(), bins])
+    return bool((_fit(features, R) ** 2).sum() > most)
