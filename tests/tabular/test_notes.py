@@ -11,7 +11,7 @@ from batchprop.errors import UnseenValueWarning
 from batchprop.report.page import Table
 from batchprop.tabular import Observer, train_table
 from batchprop.tabular.options import make_options
-from batchprop.tabular.summary import data_summary
+from batchprop.tabular.summary import data_summary, describe_reading
 from batchprop.tabular.train import train
 from tests.cli.commands import run
 
@@ -77,3 +77,18 @@ def test_values_of_test_rows_that_the_training_had_not_are_told():
     table = homes()
     with pytest.warns(UnseenValueWarning, match=r"test rows: home: 20 of 40 rows hold .* \(castle\)"):
         train_table(table, test=table[:40].assign(home=["castle", "often 00"] * 20), **QUICK)
+
+
+@pytest.mark.parametrize("where", ["frame", "parts"])
+def test_whole_numbers_that_float64_rounds_are_told(where, tmp_path, monkeypatch):
+    ids = 10**18 + np.arange(40).repeat(5)
+    source: Any = pd.DataFrame({"id": ids, "y": np.tile(np.arange(100.0), 2)})
+    if where == "parts":
+        source.to_parquet(tmp_path / "t.parquet", row_group_size=50)
+        source = (tmp_path / "t.parquet",)
+        monkeypatch.setattr("batchprop.tabular.training_input.is_large", lambda *_: True)
+    result = train(source, make_options(**QUICK), Notes())
+    note = "id is read as numbers, whole ones beyond 2⁵³, which are rounded: the type text, as --type id"
+    assert describe_reading(result.table.columns[0]).startswith(note)
+    typed = train(source, make_options(**QUICK, type={"id": "text"}), Notes())
+    assert (typed.table.columns[0].note, typed.table.columns[0].reading) == ("40 values", "")

@@ -13,8 +13,8 @@ import pandas as pd
 from batchprop.data.text_rules import USUAL, TextRules
 from batchprop.tabular.level_means import NO_MEANS, Floats, LevelMeans, MeanColumns
 from batchprop.tabular.piecewise import PiecewiseLinear
-from batchprop.tabular.schema import ColumnSchema
-from batchprop.tabular.transformers import MAX_CODE, cast_column, max_categories, min_word_frequency
+from batchprop.tabular.schema import MAX_EXACT, ColumnSchema
+from batchprop.tabular.transformers import cast_column, max_categories, min_word_frequency
 
 MAX_CLASSES = 10
 """Each column has a mean for each class: with more classes these would be most of the features."""
@@ -93,7 +93,7 @@ def _left_out(words: "pd.Series[Any]") -> float:
 
 def _may_be_codes(numbers: "pd.Series[float]") -> bool:
     """Whether numbers are whole, float64 tells them apart, and they are neither few nor mostly different."""
-    are_whole = not (numbers % 1).any() and bool((numbers.abs() < MAX_CODE).all())
+    are_whole = not (numbers % 1).any() and bool((numbers.abs() < MAX_EXACT).all())
     return are_whole and _FEW < numbers.nunique() <= len(numbers) / 2
 
 

@@ -40,6 +40,10 @@ VALUE_TYPES: dict[str, ValueType] = {"number": "numbers", "date": "dates", "bool
 SOME_DISTINCT = 2
 """Represents any number of distinct values above 1."""
 
+MAX_EXACT = 2**53
+"""Up to here float64 holds every whole number."""
+
+_ROUNDED = "whole ones beyond 2⁵³, which are rounded: the type text, as --type {}=text, keeps them apart"
 _KINDS: dict[str, ColumnType] = {"number": "number", "text": "category", "date": "date"}
 _PLURALS = {"number": "numbers", "category": "words", "boolean": "true and false", "date": "dates"}
 _MOSTLY_DISTINCT = 0.95
@@ -326,7 +330,13 @@ def classify_column(stats: ColumnStats) -> ColumnSchema:
             "correct what is something else, or give the column another type"
         )
     warning, spelling = _make_warning(stats), "" if stats.spelling in PLAIN.values() else stats.spelling
-    return ColumnSchema(stats.name, kind, note, stats.missing, warning, spelling, stats.reading)
+    reading = stats.reading or (_ROUNDED.format(stats.name) if _is_rounded(stats) else "")
+    return ColumnSchema(stats.name, kind, note, stats.missing, warning, spelling, reading)
+
+
+def _is_rounded(stats: ColumnStats) -> bool:
+    """Whether whole numbers are so large that float64 does not hold all of them."""
+    return stats.value_type == "numbers" and stats.whole and max(abs(stats.low), abs(stats.high)) >= MAX_EXACT
 
 
 def _make_warning(stats: ColumnStats) -> str:

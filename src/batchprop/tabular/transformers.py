@@ -28,7 +28,7 @@ from batchprop.tabular.level_means import NO_MEANS, LevelMeans, MeanColumns
 from batchprop.tabular.piecewise import PiecewiseLinear, count_bins
 from batchprop.tabular.presets import LONG
 from batchprop.tabular.scales import scale_to_1
-from batchprop.tabular.schema import ColumnSchema
+from batchprop.tabular.schema import MAX_EXACT, ColumnSchema
 from batchprop.tabular.spelling import (
     DAY_DIGITS,
     PLAIN,
@@ -56,9 +56,6 @@ MAX_CATEGORIES, MAX_CATEGORIES_OF_LONG = 256, 64
 
 MAX_ABS = 1e100
 """The limit of numbers: those beyond are clipped to it, and up to it no intermediate result overflows."""
-
-MAX_CODE = 2**53
-"""Whole numbers from here on are no codes: not all of them are floats."""
 
 _DAY = np.timedelta64(1, "D")
 _FLOAT32_DIGITS = 7
@@ -510,7 +507,7 @@ def _cast_words(column: pd.Series, kind: str, rules: TextRules) -> pd.Series:
 def _number_words(numbers: pd.Series) -> pd.Series:
     """Convert whole numbers to words; the others are words that no training saw."""
     codes, distinct = pd.factorize(numbers, use_na_sentinel=False)
-    whole = (distinct % 1 == 0) & (np.abs(distinct) < MAX_CODE)
+    whole = (distinct % 1 == 0) & (np.abs(distinct) < MAX_EXACT)
     words = [str(int(x)) if is_whole else repr(float(x)) for x, is_whole in zip(distinct, whole, strict=True)]
     words = [MISSING if word == "nan" else word for word in words]
     return pd.Series(pd.Categorical.from_codes(codes, pd.Index(words)), numbers.index)
