@@ -25,7 +25,7 @@ BAD_TABLES = {
     ),
     "labels that mean missing": (b"a,y\n" + b"1,NA\n1,N/A\n" * 20, "--missing, 'NA' not among them\n"),
     "nothing to learn from": (b"a,y\n" + b"1,p\n1,q\n" * 20, "no column is left to predict from"),
-    "infinite": (GOOD.encode() + b"inf,1,p\n", "column 'a' holds inf in row 41"),
+    "infinite": (GOOD.encode() + b"inf,1,p\n", "t.csv, line 42: column 'a' holds inf there"),
 }
 
 POWERS = [f"1e{power}" for power in range(300)]
@@ -83,13 +83,16 @@ def test_batch_size_above_the_rows_is_reduced_without_a_warning(folder):
 def test_sample_weights_must_be_nonnegative_numbers(folder):
     (folder / "t.csv").write_text(GOOD)
     result = run("train", "t.csv", "--target", "a", "--weights", "y", code=1)
-    assert "weights column 'y' holds p in row 1: a weight is a number, 0 or more" in result.stderr
+    assert (
+        "t.csv, line 2: the weights column 'y' holds p there: a weight is a number, 0 or more"
+        in result.stderr
+    )
     (folder / "t.csv").write_text("a,w,y\n" + "1,0,p\n2,0,q\n" * 20)
     result = run("train", "t.csv", "--target", "y", "--weights", "w", *QUICK, code=1)
     assert "weight" in result.stderr
     (folder / "t.csv").write_text("a,w,y\n" + "1,1e400,p\n2,0,q\n" * 20)
     result = run("train", "t.csv", "--target", "y", "--weights", "w", *QUICK, code=1)
-    assert "in row 1: a weight is a number, 0 or more" in result.stderr
+    assert "there: a weight is a number, 0 or more" in result.stderr
     assert "no weights column 'v'" in run("train", "t.csv", "--target", "y", "--weights", "v", code=1).stderr
     assert names(folder) == ["t.csv"]
 

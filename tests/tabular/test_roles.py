@@ -98,7 +98,7 @@ def test_words_are_no_times(words, how, tmp_path, monkeypatch):
 @SOURCES
 def test_a_time_that_means_missing_among_numbers_is_empty(how, tmp_path, monkeypatch):
     data = store(table(t=["-", *["01.02.2020", "31.03.2020"] * 30][:ROWS]), how, tmp_path, monkeypatch)
-    with pytest.raises(DataError, match="'t' for `time` is empty in 1 row, first in row 1: fill it in"):
+    with pytest.raises(DataError, match=r"'t' for `time` is empty in 1 row, first (in row 1|there): fill"):
         train(data, time="t", drop=("t",))
 
 
@@ -140,12 +140,25 @@ def test_weights_of_test_rows_have_the_spelling_of_the_others(how, tmp_path, mon
 
 
 @SOURCES
+@pytest.mark.parametrize(("column", "value"), [("w", -1.0), ("t", None), ("x", np.inf)])
+def test_an_error_about_a_row_names_its_place_behind_rows_of_weight_0(
+    column, value, how, tmp_path, monkeypatch
+):
+    frame = table(w=[0.0, 0.0, 1.0, 1.0] * (ROWS // 4), t=range(ROWS)).astype({"t": float})
+    frame.loc[27, column] = value
+    data = store(frame, how, tmp_path, monkeypatch)
+    place = "in row 28" if how == "frame" else r"^t\.csv, line 29: .* there[:,]"
+    with pytest.raises(DataError, match=place):
+        train_table(data, target="y", weights="w", time="t", drop=["t"], epochs=1, members=1)
+
+
+@SOURCES
 @pytest.mark.parametrize(
     ("words", "first"), [(["1,5", "2.5"], "1,5"), (["$5", "€6"], r"\$5"), (["10:30", "9:00"], "10:30|9:00")]
 )
 def test_words_are_no_weights(words, first, how, tmp_path, monkeypatch):
     data = store(table(w=words * (ROWS // 2)), how, tmp_path, monkeypatch)
-    with pytest.raises(DataError, match=f"'w' holds ({first}) in row .: a weight is a number"):
+    with pytest.raises(DataError, match=f"'w' holds ({first}) (in row .|there): a weight is a number"):
         train(data, weights="w")
 
 

@@ -96,13 +96,13 @@ def _is_ascending(levels: Any) -> bool:
     return len(levels) > 0 and all(low < high for low, high in pairwise(levels))
 
 
-_LEVEL = interval(0, 1, above=True, below=True)
+LEVEL = interval(0, 1, above=True, below=True)
 LEVELS = Constraint(
     "ascending numbers between 0 and 1, as [0.05, 0.5, 0.95]",
-    lambda value: _is_sequence(value) and all(map(_LEVEL.is_valid, value)) and _is_ascending(value),
+    lambda value: _is_sequence(value) and all(map(LEVEL.is_valid, value)) and _is_ascending(value),
 )
 """The levels of several quantiles."""
-QUANTILE = any_of(_LEVEL, LEVELS)
+QUANTILE = any_of(LEVEL, LEVELS)
 
 BOOLEAN = Constraint("True or False", lambda value: isinstance(value, bool | np.bool_))
 CALLABLE = Constraint("a callable", callable)

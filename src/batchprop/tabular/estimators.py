@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from pathlib import Path
 from typing import Any, Self, get_args
 from zlib import crc32
@@ -34,6 +33,7 @@ from batchprop.estimators.ensemble import Fold, make_ensemble, member_folds
 from batchprop.estimators.fit import only_fit
 from batchprop.estimators.kinds import check_kinds, check_unmasked
 from batchprop.estimators.parameters import (
+    LEVEL,
     LEVELS,
     any_of,
     check_parameters,
@@ -722,8 +722,7 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
             quantile regression, arXiv 1905.03222.
         """
         check_is_fitted(self, "network_")
-        given: object = coverage
-        if not isinstance(given, Real) or not 0 < coverage < 1:
+        if not LEVEL.is_valid(coverage):
             raise ParameterError(
                 f"coverage={coverage!r} is not allowed: give a number between 0 and 1, as 0.9"
             )

@@ -12,7 +12,7 @@ from batchprop.batches import weight_unit
 from batchprop.data.arrow import get_column
 from batchprop.data.frames import to_python
 from batchprop.data.text_rules import USUAL, TextRules
-from batchprop.errors import DataError
+from batchprop.errors import DataError, RowError
 from batchprop.tabular.dtypes import to_seconds
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.schema import (
@@ -149,10 +149,12 @@ def _no_time(column: pd.Series) -> DataError:
     )
 
 
-def _no_weight(column: pd.Series) -> DataError:
-    return DataError(
+def _no_weight(column: pd.Series) -> RowError:
+    label = column.index[0]
+    return RowError(
         f"the weights column {str(column.name)!r} holds {column.iloc[0]!s:.60} in {row_name(column)}: "
-        "a weight is a number, 0 or more"
+        "a weight is a number, 0 or more",
+        int(label) if isinstance(label, int | np.integer) else -1,
     )
 
 
@@ -253,7 +255,9 @@ def _check_known(column: pd.Series, role: str, remedy: str) -> None:
     missing = column.isna().to_numpy()
     if missing.any():
         rows = "1 row" if missing.sum() == 1 else f"{missing.sum():,} rows"
-        first = column.index[int(missing.argmax())] + 1
-        raise DataError(
-            f"the column {str(column.name)!r} for `{role}` is empty in {rows}, first in row {first}: {remedy}"
+        first = int(column.index[int(missing.argmax())])
+        raise RowError(
+            f"the column {str(column.name)!r} for `{role}` is empty in {rows}, first in row {first + 1}: "
+            f"{remedy}",
+            first,
         )

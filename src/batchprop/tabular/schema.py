@@ -336,7 +336,7 @@ def classify_column(stats: ColumnStats) -> ColumnSchema:
 
 def _is_rounded(stats: ColumnStats) -> bool:
     """Whether whole numbers are so large that float64 does not hold all of them."""
-    return stats.value_type == "numbers" and stats.whole and max(abs(stats.low), abs(stats.high)) >= MAX_EXACT
+    return stats.value_type == "numbers" and stats.whole and max(-int(stats.low), int(stats.high)) >= MAX_EXACT
 
 
 def _make_warning(stats: ColumnStats) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import pairwise, takewhile
 from pathlib import Path
@@ -61,6 +61,7 @@ from batchprop.tabular.training_table import (
     TrainingTable,
     dataset_name,
     explain_bad_rows,
+    locate_errors,
     name_places,
     read_whole,
 )
@@ -211,7 +212,8 @@ def scan_table(
         cuts, spelling = None, ""
         if options.time is not None:
             spelling = _decide_spelling(table, options.time, "time", options)
-            cuts = _time_cuts(table, fractions, options, spelling, observer)
+            with locate_errors_in(table):
+                cuts = _time_cuts(table, fractions, options, spelling, observer)
         yield table, RowSplitter(fractions, options, table.n_rows, cuts, spelling)
 
 
@@ -275,6 +277,16 @@ def _fractions(table: TableScan, options: TrainOptions) -> SplitFractions:
         held_out += table_bytes(options.test, options.separator)
     factor = min(1.0, table.memory / HOLDOUT_MEMORY_DIVISOR / held_out)
     return SplitFractions(factor * test, factor * validation, factor)
+
+
+def locate_errors_in(table: TableScan) -> AbstractContextManager[None]:
+    """Begin an error about a row with its place, as ``locate_errors``."""
+
+    def locate(row: int) -> str:
+        file, unit, number = table.locate(row)
+        return f"{file.name}, {unit} {number}"
+
+    return locate_errors(locate)
 
 
 def _time_cuts(
@@ -453,12 +465,13 @@ def _with_test_rows(
         options,
     )
     target, weights = pd.concat([column, test[column.name]], ignore_index=True), held_out.weights
-    if options.weights is not None:
-        tested = read_weights(test[options.weights], options.text_rules, fitted.weights_spelling)
-        weights = np.concatenate([weights, tested / unit_of_weights(tested)])
-    if options.group is not None:
-        _check_groups(table, test[options.group], options.group, options.text_rules)
     places = name_places(locator, files)
+    with locate_errors(lambda row: places[row]):
+        if options.weights is not None:
+            tested = read_weights(test[options.weights], options.text_rules, fitted.weights_spelling)
+            weights = np.concatenate([weights, tested / unit_of_weights(tested)])
+        if options.group is not None:
+            _check_groups(table, test[options.group], options.group, options.text_rules)
     return replace(
         held_out,
         frame=join_frames(held_out, test, places, options.text_rules),

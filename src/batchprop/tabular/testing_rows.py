@@ -23,7 +23,14 @@ from batchprop.tabular.roles import decide_spelling, read_groups, read_weights, 
 from batchprop.tabular.schema import is_read_as_text
 from batchprop.tabular.target import Target
 from batchprop.tabular.target_statistics import infer_target, read_target
-from batchprop.tabular.training_table import TrainingTable, column_names, locate_rows, name_places, read_whole
+from batchprop.tabular.training_table import (
+    TrainingTable,
+    column_names,
+    locate_errors,
+    locate_rows,
+    name_places,
+    read_whole,
+)
 from batchprop.tabular.transformers import cast_column
 
 TEST_FRAME = "the test DataFrame"
@@ -53,10 +60,12 @@ def with_test_rows(table: TrainingTable, whole: LoadedTable, options: TrainOptio
     values = _read_together(table.target, whole, test, places, options.text_rules)
     weights, groups = table.weights, table.groups
     if options.weights is not None:
-        tested = read_weights(test.frame[options.weights], options.text_rules, spelling)
+        with locate_errors(lambda row: places[row]):
+            tested = read_weights(test.frame[options.weights], options.text_rules, spelling)
         weights = np.concatenate([weights, tested / unit_of_weights(tested)])
     if options.group is not None and groups is not None:
-        groups = np.concatenate([groups, read_groups(test.frame[options.group], options.text_rules)])
+        with locate_errors(lambda row: places[row]):
+            groups = np.concatenate([groups, read_groups(test.frame[options.group], options.text_rules)])
         check_groups_apart(groups[:n_train], groups[n_train:], options.group)
     return replace(
         table,

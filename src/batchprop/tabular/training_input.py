@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -29,16 +29,24 @@ from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.points import note_points
 from batchprop.tabular.roles import feature_names, read_groups, read_times
 from batchprop.tabular.split import check_each_class_twice, check_enough
-from batchprop.tabular.streaming import fit_preprocessing, is_large, scan_table, streaming_training_data
+from batchprop.tabular.streaming import (
+    fit_preprocessing,
+    is_large,
+    locate_errors_in,
+    scan_table,
+    streaming_training_data,
+)
 from batchprop.tabular.target import Task
 from batchprop.tabular.testing_rows import with_test_rows
 from batchprop.tabular.training_table import (
     TrainingTable,
     dataset_name,
     load,
+    locate_errors,
     locate_rows,
     make_table,
     name_origin,
+    name_places,
     read_whole,
 )
 
@@ -98,7 +106,9 @@ def prepare(
         )
         split = split_rows(table, options)
         observer.on_table(table, describe_split(split, options))
-        yield TrainingInput(table, split, encode(table, split, options), options)
+        with _locate_errors_of(opened, lambda: name_places(table.row_numbers, [table.path or Path()])):
+            data = encode(table, split, options)
+        yield TrainingInput(table, split, data, options)
 
 
 def resolve_members(
@@ -143,13 +153,20 @@ def load_training_table(data: Table | pd.DataFrame | None, options: TrainOptions
         return load(None, options.target, options.given_task, weights)
     whole = read_whole(data, options)
     features = feature_names(list(whole.frame.columns), options)
-    table = make_table(
-        dataset_name(whole.files),
-        whole.files[0],
-        whole.frame[[*features, options.target, *filter(None, [weights])]],
-        options,
-        from_text=whole.from_text,
-    )
+    rules, groups, times = options.text_rules, None, None
+    with _locate_errors_of(data, lambda: name_places(locate_rows(whole), whole.files)):
+        table = make_table(
+            dataset_name(whole.files),
+            whole.files[0],
+            whole.frame[[*features, options.target, *filter(None, [weights])]],
+            options,
+            from_text=whole.from_text,
+        )
+        if options.group is not None:
+            groups = read_groups(whole.frame[options.group], rules)
+        if options.time is not None:
+            wanted = options.column_types.get(options.time)
+            times = read_times(whole.frame[options.time], rules, wanted=wanted)
     check_enough(table.target)
     columns = table.columns
     table = replace(
@@ -158,14 +175,19 @@ def load_training_table(data: Table | pd.DataFrame | None, options: TrainOptions
         left_out=len(whole.skipped),
         skipped=whole.skipped,
         row_locator=locate_rows(whole),
-        groups=None if options.group is None else read_groups(whole.frame[options.group], options.text_rules),
-        times=None
-        if options.time is None
-        else read_times(
-            whole.frame[options.time], options.text_rules, wanted=options.column_types.get(options.time)
-        ),
+        groups=groups,
+        times=times,
     )
     return table if options.test is None else with_test_rows(table, whole, options)
+
+
+def _locate_errors_of(
+    data: Table | pd.DataFrame | None, places: Callable[[], Sequence[str]]
+) -> AbstractContextManager[None]:
+    """Begin an error about a row of files with its place; the rows of a frame keep their numbers."""
+    if data is None or isinstance(data, pd.DataFrame):
+        return nullcontext()
+    return locate_errors(lambda row: places()[row])
 
 
 @contextmanager
@@ -204,7 +226,8 @@ def _stream(files: Table, options: TrainOptions, memory: int, observer: Observer
         n_rows = _count_without_test(scan.n_rows, options)
         # The bins, which are needed first, are the same for both tasks.
         options = options.for_table(n_rows, options.given_task or "classification")
-        table, split, fitted = fit_preprocessing(scan, rows, options, observer)
+        with locate_errors_in(scan):
+            table, split, fitted = fit_preprocessing(scan, rows, options, observer)
         options = options.for_table(n_rows, table.target.task)
         table = name_origin(table)
         parts = f"{len(scan.partitions):,} parts in every epoch"

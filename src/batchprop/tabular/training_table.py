@@ -26,7 +26,7 @@ from batchprop.data.standard_input import COPY_NAME, ORIGIN, STDIN
 from batchprop.data.tables import Table, copy_files, open_files
 from batchprop.data.text_rules import TextRules, explain_missing
 from batchprop.data.weights import check_some_weight
-from batchprop.errors import DataError, join_truncated
+from batchprop.errors import DataError, RowError, join_truncated
 from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.frames import replace_columns
 from batchprop.tabular.options import DecimalSign, TrainOptions
@@ -370,6 +370,30 @@ def locate_rows(whole: LoadedTable) -> tuple[str, npt.NDArray[Any]]:
         return whole.unit, whole.row_numbers
     pairs = zip(whole.file_index.tolist(), whole.row_numbers.tolist(), strict=True)
     return "place", np.array([f"{whole.files[i].name}, {whole.unit} {row}" for i, row in pairs])
+
+
+@contextmanager
+def locate_errors(locate: Callable[[int], str]) -> Iterator[None]:
+    """Begin an error about a row with its place in its file, in place of a count of the rows that were kept.
+
+    Args:
+        locate: makes words of a row's number among these, from 0.
+
+    Raises:
+        DataError: that error.
+
+    >>> with locate_errors(lambda row: f"a.csv, line {row + 7}"):
+    ...     raise RowError("column 'age' holds inf in row 3: correct it", 2)
+    Traceback (most recent call last):
+    batchprop.errors.DataError: a.csv, line 9: column 'age' holds inf there: correct it
+    """
+    try:
+        yield
+    except RowError as error:
+        if error.row < 0:
+            raise
+        message = str(error).replace(f" in row {error.row + 1}", " there", 1)
+        raise DataError(f"{locate(error.row)}: {message}") from error
 
 
 def name_places(locator: tuple[str, npt.NDArray[Any]], files: Sequence[Path]) -> list[str]:
