@@ -165,7 +165,7 @@ class TrainingResult:
         # A network that stopped early would not use more.
         if max(epoch.epoch for epoch in self.history) == options.epochs:
             remedies.append(f"more epochs than {options.epochs:,}")
-        return " or ".join([", ".join(remedies[:-1]), remedies[-1]] if remedies[1:] else remedies)
+        return ", ".join([*remedies[:-1], f"or {remedies[-1]}"] if remedies[1:] else remedies)
 
     @property
     def class_weight_note(self) -> str | None:
