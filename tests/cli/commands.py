@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.datasets import load_iris
 from typer.testing import CliRunner
 
+from batchprop.cli import console
 from batchprop.cli.app import app
 from batchprop.tabular import model_files
 from tests.presets import AS_DEFAULT
@@ -46,6 +47,8 @@ def skip_figures(monkeypatch):
     for name in ("diagnose", "build_report"):
         monkeypatch.setattr(model_files, name, lambda *_: None)
     monkeypatch.setattr(model_files, "render", lambda _: "")
+    # The report computes what it needs.
+    monkeypatch.setattr(console, "is_clearly_better", lambda _: True)
     monkeypatch.setattr(model_files, "save_learning_curve", lambda *args: args[-1].write_bytes(b""))
 
 

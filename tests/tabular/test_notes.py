@@ -1,18 +1,25 @@
 """What a training says of its table: how its target is read, which words are pooled, which are unseen."""
 
 import html
+import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from batchprop.cli.console import make_console
+from batchprop.cli.progress import ConsoleObserver
 from batchprop.errors import UnseenValueWarning
 from batchprop.report.page import Table
 from batchprop.tabular import Observer, train_table
 from batchprop.tabular.options import make_options
 from batchprop.tabular.summary import data_summary, describe_reading
+from batchprop.tabular.pooling import pooling_notes
+from batchprop.tabular.schema import infer_schema
+from batchprop.tabular.summary import data_summary
 from batchprop.tabular.train import train
+from batchprop.tabular.transformers import make_preprocessor
 from tests.cli.commands import run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* are read at a time:UserWarning")
@@ -33,6 +40,21 @@ class Notes(Observer):
 
     def on_note(self, text: str) -> None:
         self.notes.append(text)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_texts_that_all_differ_are_told_to_be_unused(gaps):
+    texts = pd.DataFrame({"text": [f"text {i}" for i in range(200)]})
+    if gaps:
+        texts.loc[::4, "text"] = None
+    columns = infer_schema(texts, {"text": "text"})
+    model = make_preprocessor(columns, 200).fit(texts)
+    used = "only whether it is missing" if gaps else "nothing of it"
+    assert pooling_notes(model, columns) == [
+        f"In text, no value is in enough rows for a feature of its own: {used} is used."
+    ]
+    # One feature for all values, which is always 1, and one for the gaps.
+    assert np.ptp(model.transform(texts), axis=0).any() == gaps
 
 
 @pytest.mark.parametrize("where", ["frame", "parts"])
@@ -71,6 +93,17 @@ def test_the_command_and_the_report_tell_them_too(tmp_path, monkeypatch):
         assert text in result.stdout
         assert text in page
     assert "numbers, ',' between thousands" in html.unescape(page)
+    # The target is noise.
+    [verdict] = [line for line in result.stdout.splitlines() if line.startswith("Note: The model misses")]
+    assert re.search("; that is (worse|not clearly better) than always answering the mean", verdict)
+    assert verdict.removeprefix("Note: ") in html.unescape(page)
+
+
+def test_notes_of_the_command_name_its_options(capsys):
+    ConsoleObserver(make_console()).on_note(
+        "One network is trained: record=True records the training of one."
+    )
+    assert capsys.readouterr().out == "One network is trained: --record records the training of one.\n"
 
 
 def test_values_of_test_rows_that_the_training_had_not_are_told():

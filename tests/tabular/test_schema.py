@@ -88,6 +88,8 @@ def test_dropped_columns_have_a_reason_and_missing_values_are_counted():
     assert column_of([7] * 30).note == "always 7"
     assert column_of([None] * 30).note == "no values"
     assert column_of([[1], [2]] * 15).note == "lists that are no single number, text or date"
+    # As JSON lines hold {"a": 1}.
+    assert column_of([['{"a": 1}']] * 30).note == "records that are no single number, text or date"
     assert column_of([1.0, np.nan, 2.0, np.nan]).missing == 2
 
 

@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -29,6 +30,7 @@ from batchprop.tabular import (
     table_bytes,
     train_table,
 )
+from batchprop.tabular.model import FreshRecord
 from batchprop.tabular.model_info import FORMAT
 from batchprop.tabular.options import make_options, option_choices, option_table
 from batchprop.tabular.predictions import predict_blocks, predict_frame
@@ -96,9 +98,28 @@ def test_network_that_answers_one_class_only_is_remarked_on(balanced):
     assert ("class_weight='balanced'" in note) == (not balanced)
     assert "another learning rate than" in note
     assert "more epochs than 2" in note
+    assert isinstance(model._record, FreshRecord)
+    result = model._record.result
+    stopped_early = replace(result, options=replace(result.options, epochs=9))
+    assert "more epochs" not in str(stopped_early.one_class_note)
     assert warned[0].filename == __file__
     # The report says the same; the apostrophes are escaped there.
     assert "does not tell the classes apart" in model.report()
+
+
+def test_rare_class_that_is_never_the_most_probable_is_told_to_be_ranked():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=1000)
+    churned = rng.random(1000) < 0.25 / (1 + np.exp(-2 * x))
+    frame = pd.DataFrame({"x": x, "churned": np.where(churned, "yes", "no")})
+    small: dict[str, Any] = {"members": 1, "hidden": 4, "bins": 0, "engine": "numpy"}
+    with pytest.warns(OneClassWarning) as warned:
+        model = train_table(frame, target="churned", epochs=4, learning_rate=0.02, **small)
+    assert model.evaluation.scores["ROC AUC"] > 0.65
+    note = str(warned[0].message)
+    assert "no row's probability of 'yes' reaches 1/2, but the probabilities tell rows apart" in note
+    assert note.endswith("class_weight='balanced' answers rarer classes more often")
+    assert "more epochs" not in note
 
 
 def test_predictions_match_the_pipeline(model):

@@ -34,6 +34,7 @@ from batchprop.tabular.summary import (
 )
 from batchprop.tabular.target import Target
 from batchprop.tabular.training_table import TrainingTable
+from batchprop.tabular.verdict import is_clearly_better, write_verdict
 
 _MAX_WARNINGS = 5
 
@@ -173,14 +174,21 @@ def show_scores(out: Console, result: TrainingResult) -> None:
             label_score(name, unit), format_score(value), "" if other is None else format_score(other)
         )
     out.print(table, "")
-    if (note := result.one_class_note) is not None:
-        say(out, f"Note: {as_option_names(note)}.", "", style="yellow")
+    for note in (result.one_class_note, result.class_weight_note):
+        if note is not None:
+            say(out, f"Note: {as_option_names(note)}.", "", style="yellow")
     if result.unseen_notes:
         for note in result.unseen_notes:
             say(out, f"Note: {note}.", style="yellow")
         out.print("")
     if result.cross_validation is not None:
         show_folds(out, result.cross_validation, unit)
+
+
+def show_weak_verdict(out: Console, result: TrainingResult) -> None:
+    """Print the verdict of a model that is not clearly better than the simplest guess."""
+    if not is_clearly_better(result):
+        say(out, f"Note: {write_verdict(result)}", "", style="yellow")
 
 
 def show_folds(out: Console, scores: CrossValidation, unit: str) -> None:

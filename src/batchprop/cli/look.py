@@ -89,7 +89,7 @@ _DEFAULTS = {"hidden": "32", "epochs": 30, "activation": "relu"}
         None,
         metavar="FILE",
         help="The page to write, .html; an earlier page of this command is replaced.",
-        default="named after DATA: flowers.html",
+        default="named after DATA or MODEL: flowers.html",
         panel=_OUTPUT,
     ),
     own_option(

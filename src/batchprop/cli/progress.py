@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgres
 from rich.text import Text
 
 from batchprop.cli.console import say, show_data, show_network
+from batchprop.cli.options import as_option_names
 from batchprop.format import format_count, format_duration, format_number, format_percent
 from batchprop.tabular.history import EpochSummary, History, count_done, seconds_left
 from batchprop.tabular.observer import Observer
@@ -52,7 +53,7 @@ class ConsoleObserver(Observer):
 
     def on_note(self, text: str) -> None:
         """Print a note."""
-        say(self.console, text)
+        say(self.console, as_option_names(text))
 
     def on_table(self, table: TrainingTable, rows: str) -> None:
         """Print a description of the table."""

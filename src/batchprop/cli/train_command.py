@@ -126,6 +126,8 @@ def write_report_unless_interrupted(
     try:
         with output.status(console, "Writing the report", long=is_slow(result)):
             write_report(result, folder, out)
+        # After the report, which has computed what the verdict needs.
+        output.show_weak_verdict(console, result)
     except KeyboardInterrupt:
         remove_file(folder / REPORT)
         output.say(console, "Interrupted: the report is left out.")

@@ -81,7 +81,8 @@ class MLPClassifier(ClassifierMixin, ConvertibleClassifier):
         n_iter_no_change: how many epochs without progress to wait before stopping.
         max_fun: the largest number of evaluations of the loss, with ``"lbfgs"``.
         class_weight: a weight for each class, ``{class: weight}``, or ``"balanced"`` for weights inverse to
-            the classes' frequencies; a list of such dicts for several labels or targets.
+            the classes' frequencies; a list of such dicts for several labels or targets. Weights change what
+            the probabilities mean: ``"balanced"`` raises those of rare classes above how often they occur.
         label_smoothing: ε; every target becomes ``(1 − ε) Y + ε/K``.
         dropout: the chance that a hidden unit is left out of a step; one for all hidden layers, or one each.
         weight_decay: AdamW's decoupled decay.

@@ -1,4 +1,4 @@
-"""The diagnostics of a report besides the scores: intervals, important columns, suspicious rows."""
+"""The diagnostics of a report besides the scores: important columns, suspicious rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ import pandas as pd
 
 from batchprop.format import format_number, format_percent
 from batchprop.tabular.importance import PermutationImportance, permutation_importance
-from batchprop.tabular.intervals import Intervals, bootstrap_classification, bootstrap_regression
 from batchprop.tabular.metrics import DEVIANCE, MAE, RMSE, regression_scores
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.result import TrainingResult
@@ -24,16 +23,14 @@ _LONG_TEST, _LONG_TABLE = 20_000, 100
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """Intervals, importances and suspicious rows of a fitted model.
+    """Importances and suspicious rows of a fitted model.
 
     Attributes:
-        intervals: of its scores.
         metric: the score closest to its loss, lower is better.
         importances: of the table's columns, by that score; None if that would take too long.
         suspicious: the training rows, the most suspicious first; None if nothing was recorded.
     """
 
-    intervals: Intervals
     metric: str
     importances: PermutationImportance | None
     suspicious: pd.DataFrame | None
@@ -51,14 +48,6 @@ def headline_metric(table: TrainingTable, options: TrainOptions) -> str:
 def diagnose(result: TrainingResult) -> Diagnostics:
     """Compute the diagnostics of a fitted model."""
     options, rows, seed = result.options, result.test_rows, result.options.seed
-    if result.table.target.task == "classification":
-        intervals = bootstrap_classification(
-            rows.y, rows.outputs, result.pipeline.classes_, random_state=seed, weights=rows.weights
-        )
-    else:
-        intervals = bootstrap_regression(
-            rows.y, rows.outputs, *options.loss_and_quantile, random_state=seed, weights=rows.weights
-        )
     metric = headline_metric(result.table, options)
     importances = permutation_importance(
         result.pipeline,
@@ -68,7 +57,7 @@ def diagnose(result: TrainingResult) -> Diagnostics:
         random_state=seed,
         weights=rows.weights,
     )
-    return Diagnostics(intervals, metric, importances, _suspicious_rows(result) if options.record else None)
+    return Diagnostics(metric, importances, _suspicious_rows(result) if options.record else None)
 
 
 def is_slow(result: TrainingResult) -> bool:

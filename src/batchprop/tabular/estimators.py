@@ -344,7 +344,8 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
         dropout: the share of hidden units left out of a step; None for the preset's.
         alpha: the strength of the L2 penalty.
         label_smoothing: ε; every label becomes ``(1 − ε) Y + ε/K``.
-        class_weight: as for ``MLPClassifier``.
+        class_weight: as for ``MLPClassifier``; ``"balanced"`` raises the probabilities of rare classes
+            above how often they occur.
         types: column name → what it holds, whatever it looks like, as ``{"zip": "text"}``; see
             ``batchprop.tabular.train_table``.
         random_state: the seed of folds, weights and order; None for 0.

@@ -539,7 +539,8 @@ class TrainOptions:
     class_weight: Annotated[
         Literal["balanced"] | None,
         Option(
-            "Weight the classes so that rare ones count as much as frequent ones.",
+            "Weight the classes so that rare ones count as much as frequent ones. "
+            "Their probabilities rise: they rank rows, and no longer say how often a class occurs.",
             TRAINING,
             parameter="class_weight",
             task="classification",

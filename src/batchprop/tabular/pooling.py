@@ -11,6 +11,12 @@ from batchprop.tabular.transformers import MISSING
 ENDS = {"text": "as one", "frequent": "by the mean target of their rows"}
 """What becomes of the other words of a part."""
 
+_NONE_KEPT = "no value is in enough rows for a feature of its own"
+UNUSED = f"{_NONE_KEPT}: nothing of it is used"
+"""What becomes of a column whose values all share one feature, as texts do."""
+ONLY_GAPS = f"{_NONE_KEPT}: only whether it is missing is used"
+"""What becomes of one that has missing values besides."""
+
 CODE = "codes: each value also by the mean target of its rows"
 """What becomes of numbers that are codes."""
 
@@ -43,16 +49,24 @@ def describe_pooling(model: Pipeline, columns: Sequence[ColumnSchema]) -> dict[s
                     kept = len(set(words).difference(rare, [MISSING]))
                     of = values[name].replace("value", "word")
                     pooled[name] = f"{kept:,} of {of} kept, the rest {ENDS[part]}"
+                    if not kept and part == "text":
+                        has_gaps = MISSING in set(words).difference(rare)
+                        pooled[name] = ONLY_GAPS if has_gaps else UNUSED
     return pooled | dict.fromkeys(model["columns"].codes, CODE)
 
 
 def pooling_notes(model: Pipeline, columns: Sequence[ColumnSchema]) -> list[str]:
-    """Return a sentence on the words that share a feature, and one on the numbers that are codes, if any."""
-    codes, notes = model["columns"].codes, []
-    pooled = describe_pooling(model, columns).items()
-    if words := [f"{name}: {note}" for name, note in pooled if name not in codes]:
+    """Return sentences on words that share a feature, columns without features, and codes, if any."""
+    pooled = describe_pooling(model, columns)
+    words = [f"{name}: {note}" for name, note in pooled.items() if note not in (UNUSED, ONLY_GAPS, CODE)]
+    codes = [name for name, note in pooled.items() if note == CODE]
+    useless = {
+        note: [name for name, other in pooled.items() if other == note] for note in (UNUSED, ONLY_GAPS)
+    }
+    notes = [f"In {join_truncated(names, 5)}, {note}." for note, names in useless.items() if names]
+    if words:
         notes.append(f"Words are pooled in {join_truncated(words, 5)}.")
     if codes:
-        more = "each value counts by the mean target of its rows, too"
+        more = "beside the number, the network gets the mean target of the rows that hold it"
         notes.append(f"Numbers are codes in {join_truncated(codes, 5)}: {more}.")
     return notes

@@ -17,7 +17,7 @@ from batchprop.report.page import Figure, Report, Section, Table
 from batchprop.tabular.cross_validation import CrossValidation
 from batchprop.tabular.diagnostics import Diagnostics
 from batchprop.tabular.importance import PermutationImportance
-from batchprop.tabular.intervals import resamples
+from batchprop.tabular.intervals import Intervals, resamples
 from batchprop.tabular.learning_curve import curve_figure
 from batchprop.tabular.metrics import Scores, label_score, unit_of
 from batchprop.tabular.prediction_section import prediction_section
@@ -36,7 +36,7 @@ def build_report(result: TrainingResult, diagnostics: Diagnostics, folder: Path 
     """Return the report of a training; it lists the files of the folder, if there is one."""
     classes = getattr(result.pipeline, "classes_", None)
     sections = [
-        _scores(result, diagnostics),
+        _scores(result),
         *_folds(result.cross_validation, result.table.target.unit),
         _curve(result),
         *prediction_section(result.table.target, result.test_rows, classes),
@@ -47,7 +47,7 @@ def build_report(result: TrainingResult, diagnostics: Diagnostics, folder: Path 
     ]
     if folder is not None:
         sections.append(files_section(folder, result))
-    return Report(result.title, write_verdict(result, diagnostics), _about(result), tuple(sections))
+    return Report(result.title, write_verdict(result), _about(result), tuple(sections))
 
 
 def _about(result: TrainingResult) -> str:
@@ -56,18 +56,19 @@ def _about(result: TrainingResult) -> str:
     return f"{networks} {', '.join(result.shapes)}. {' '.join(end_reason(result))}"
 
 
-def _format_interval(diagnostics: Diagnostics, name: str, between: str) -> str:
-    if name not in diagnostics.intervals:
+def _format_interval(intervals: Intervals, name: str, between: str) -> str:
+    if name not in intervals:
         return "none"
-    return between.join(format_score(end) for end in diagnostics.intervals[name])
+    return between.join(format_score(end) for end in intervals[name])
 
 
-def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
+def _scores(result: TrainingResult) -> Section:
     evaluation, n = result.evaluation, len(result.test_rows.y)
     said = f"On {pluralize(n, 'test row')}, which no network saw"
     if result.options.weights is not None:
         said += "; each counts by its weight"
-    note = "" if result.one_class_note is None else f" Note: {result.one_class_note}."
+    notes = [result.one_class_note, result.class_weight_note]
+    note = "".join(f" Note: {one}." for one in notes if one is not None)
     note += "".join(f" Note: {unseen}." for unseen in result.unseen_notes)
     plural = "" if len(result.members) == 1 else "s"
     table = Table(
@@ -77,7 +78,7 @@ def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
             (
                 label_score(name, result.table.target.unit),
                 format_score(value),
-                _format_interval(diagnostics, name, " to "),
+                _format_interval(result.intervals, name, " to "),
                 _format_baseline(evaluation.baseline, name),
             )
             for name, value in evaluation.scores.items()
@@ -88,7 +89,7 @@ def _scores(result: TrainingResult, diagnostics: Diagnostics) -> Section:
     shares = {name: value for name, value in evaluation.scores.items() if name != _UNBOUNDED_SCORE}
     parts: tuple[Table | Figure, ...] = (table,)
     if result.table.target.task == "classification":
-        figure = draw_scores(shares, evaluation.baseline, diagnostics.intervals)
+        figure = draw_scores(shares, evaluation.baseline, result.intervals)
         caption = f"Dot: the network{plural}, with the 95% interval. Diamond: the simplest guess."
         parts = (table, Figure("Scores from 0 to 1, with their intervals", figure, caption))
     return Section("The test", (f"{said}. {_interval_note(n)}{note}",), parts)

@@ -18,6 +18,7 @@ from batchprop.tabular.cross_validation import CrossValidation
 from batchprop.tabular.evaluation import Evaluation, HeldOutRows, baseline_name, evaluate, predict_test_rows
 from batchprop.tabular.fit import Split, members_of, network_of
 from batchprop.tabular.history import EpochSummary, History, epochs_of
+from batchprop.tabular.intervals import Intervals, bootstrap_classification, bootstrap_regression
 from batchprop.tabular.model_info import FORMAT
 from batchprop.tabular.options import TrainOptions, to_dict
 from batchprop.tabular.pooling import describe_pooling
@@ -31,6 +32,7 @@ def _plain(labels: npt.NDArray[Any]) -> list[Any]:
     return [float(str(label)) for label in labels] if labels.dtype.kind == "f" else labels.tolist()
 
 
+_BINARY = 2
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "skops")
 # What is installed does not change under a process, and to read it takes as long as a short fit.
 _version = cache(version)
@@ -132,13 +134,59 @@ class TrainingResult:
         answers = np.unique(self.test_rows.outputs.argmax(axis=1))
         if len(answers) > 1 or len(np.unique(y)) == 1:
             return None
-        epochs = max(epoch.epoch for epoch in self.history)
         label = self.pipeline.classes_[answers[0]]
-        balance = "" if options.class_weight else "class_weight='balanced', "
-        return (
+        answered = (
             f"the network answers {short_repr(str(label))} for each of the {len(y):,} test rows, of which "
-            f"{int((y == label).sum()):,} are: it does not tell the classes apart; try {balance}another "
-            f"learning rate than {options.learning_rate:g}, or more epochs than {epochs:,}"
+            f"{int((y == label).sum()):,} are"
+        )
+        if self.evaluation.scores["log loss"] < self.evaluation.baseline["log loss"]:
+            balance = "; class_weight='balanced' answers rarer classes more often"
+            return (
+                f"{answered}: {self._describe_unanswered()}, but the probabilities tell rows apart, as "
+                "their log loss is lower than that of the simplest guess: rank rows by them"
+                f"{'' if options.class_weight else balance}"
+            )
+        remedies = self._one_class_remedies()
+        return f"{answered}: it does not tell the classes apart" + (f"; try {remedies}" if remedies else "")
+
+    def _describe_unanswered(self) -> str:
+        """Say that the probabilities of all classes but one are too low to be answered."""
+        classes = self.pipeline.classes_
+        if len(classes) > _BINARY:
+            return "no other class is the most probable one of any row"
+        other = classes[1 - self.test_rows.outputs[0].argmax()]
+        return f"no row's probability of {short_repr(str(other))} reaches 1/2"
+
+    def _one_class_remedies(self) -> str:
+        options = self.options
+        remedies = [] if options.class_weight else ["class_weight='balanced'"]
+        if options.solver != "lbfgs":
+            remedies.append(f"another learning rate than {options.learning_rate:g}")
+        # A network that stopped early would not use more.
+        if max(epoch.epoch for epoch in self.history) == options.epochs:
+            remedies.append(f"more epochs than {options.epochs:,}")
+        return ", ".join([*remedies[:-1], f"or {remedies[-1]}"] if remedies[1:] else remedies)
+
+    @property
+    def class_weight_note(self) -> str | None:
+        """A note that weighted classes change the probabilities, if they are weighted."""
+        if self.options.class_weight is None:
+            return None
+        return (
+            f"class_weight={self.options.class_weight!r} raises the probabilities of rare classes: "
+            "they rank rows, and do not say how often a class occurs"
+        )
+
+    @cached_property
+    def intervals(self) -> Intervals:
+        """The intervals of the scores on the test rows."""
+        rows, seed = self.test_rows, self.options.seed
+        if self.table.target.task == "classification":
+            return bootstrap_classification(
+                rows.y, rows.outputs, self.pipeline.classes_, random_state=seed, weights=rows.weights
+            )
+        return bootstrap_regression(
+            rows.y, rows.outputs, *self.options.loss_and_quantile, random_state=seed, weights=rows.weights
         )
 
     @cached_property

@@ -336,7 +336,9 @@ def classify_column(stats: ColumnStats) -> ColumnSchema:
 
 def _is_rounded(stats: ColumnStats) -> bool:
     """Whether whole numbers are so large that float64 does not hold all of them."""
-    return stats.value_type == "numbers" and stats.whole and max(-int(stats.low), int(stats.high)) >= MAX_EXACT
+    return (
+        stats.value_type == "numbers" and stats.whole and max(-int(stats.low), int(stats.high)) >= MAX_EXACT
+    )
 
 
 def _make_warning(stats: ColumnStats) -> str:
@@ -363,8 +365,7 @@ def _unusable(stats: ColumnStats) -> tuple[ColumnType, str] | None:
     if stats.value_type == "nothing":
         return "left out", "no values"
     if stats.value_type == "nested":
-        content = _NESTED.get(type(stats.first), "values")
-        return "left out", f"{content} that are no single number, text or date"
+        return "left out", f"{_name_nested(stats.first)} that are no single number, text or date"
     if stats.distinct == 1 and not format_value(stats.first).strip():
         return "left out", "no values"
     if stats.distinct == 1 and not stats.missing:
@@ -373,6 +374,13 @@ def _unusable(stats: ColumnStats) -> tuple[ColumnType, str] | None:
         # NumPy ends text there, so scikit-learn would look for another column.
         return "left out", "a zero byte in its name"
     return None if stats.type is not None else _names_rows(stats)
+
+
+def _name_nested(value: Any) -> str:
+    # An object in JSON lines is copied as its text, in a list of one.
+    if isinstance(value, list | np.ndarray) and len(value) == 1 and str(value[0]).startswith("{"):
+        return "records"
+    return _NESTED.get(type(value), "values")
 
 
 def _names_rows(stats: ColumnStats) -> tuple[ColumnType, str] | None:
