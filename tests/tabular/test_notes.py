@@ -14,10 +14,9 @@ from batchprop.errors import UnseenValueWarning
 from batchprop.report.page import Table
 from batchprop.tabular import Observer, train_table
 from batchprop.tabular.options import make_options
-from batchprop.tabular.summary import data_summary, describe_reading
 from batchprop.tabular.pooling import pooling_notes
 from batchprop.tabular.schema import infer_schema
-from batchprop.tabular.summary import data_summary
+from batchprop.tabular.summary import data_summary, describe_reading
 from batchprop.tabular.train import train
 from batchprop.tabular.transformers import make_preprocessor
 from tests.cli.commands import run
