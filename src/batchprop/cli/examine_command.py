@@ -101,7 +101,7 @@ def examine_command(
         fresh = partial(atomic_file, force=files.force, tables=tables)
         part = stack.enter_context(fresh(out, parameter="out"))
         picture = data_map and stack.enter_context(fresh(data_map, parameter="map"))
-        table = load(files.table, options.target, options.given_task)
+        table = load(files.table, options)
         if tenth:
             options = replace(options, batch_size=min(max(len(table.frame) // 10, _MIN_COUNT), _MAX_COUNT))
         show_data(console, table, f"{len(table.frame):,} to examine")
