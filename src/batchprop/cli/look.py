@@ -30,7 +30,7 @@ batchprop look flowers-model flowers.csv --out flowers.html --no-open
 """
 
 _PAGES = (".html", ".htm")
-_TABLE = "How DATA is read; of its own columns a MODEL knows what they hold"
+_TABLE = "How DATA is read; with MODEL, --sheet and --separator only"
 _BATCH, _OUTPUT = "The batch", "What comes out"
 _TRAINING = "A network trained on the spot, if no MODEL is given"
 _DEFAULTS = {"hidden": "32", "epochs": 30, "activation": "relu"}
