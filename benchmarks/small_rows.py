@@ -76,7 +76,7 @@ def score_rows(frame: pd.DataFrame, given: NDArray[np.intp], seed: int) -> dict[
         with TemporaryDirectory() as folder:
             path = Path(folder) / "table.parquet"
             frame.assign(y=[f"c{code}" for code in given]).to_parquet(path)
-            rows = examine(Console(file=io.StringIO()), load(path, "y", None), options, n_members).rows
+            rows = examine(Console(file=io.StringIO()), load(path, options), options, n_members).rows
         return rows.sort_index()["mislabel_score"].fillna(0.0).to_numpy()
 
     def tabular() -> Any:

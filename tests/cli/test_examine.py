@@ -83,6 +83,17 @@ def test_outliers_rank_first_in_the_units_of_the_target(folder):
     assert "× the usual" in result.stdout
 
 
+def test_wrong_rows_rank_first_where_a_number_is_a_code(folder):
+    rng = np.random.default_rng(1)
+    shop, price = rng.integers(1, 41, 800), rng.normal(size=800)
+    sold = 300 * rng.normal(size=41)[shop] - 60 * price + rng.normal(0, 30, 800)
+    sold[:10] += 400
+    pd.DataFrame({"shop": shop, "price": price, "sold": sold}).to_csv("shops.csv", index=False)
+    said = run("examine", "shops.csv", "--target", "sold", "--epochs", 40, "--top", 0).stdout
+    assert "Note: Numbers are codes in shop" in said
+    assert (pd.read_csv("shops-examined.csv")["line"][:10] <= 11).sum() >= 9
+
+
 @pytest.mark.filterwarnings("ignore:1 of 150 rows have no answer in examples_:UserWarning")
 def test_several_networks_rank_a_row_by_those_that_held_it_out(folder):
     frame = pd.read_csv(mislabelled(folder / "flowers.csv"))

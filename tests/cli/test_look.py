@@ -129,6 +129,21 @@ def test_model_trained_on_a_folder_shows_the_first_file(folder):
     assert "part-2.csv: species" in read_page(folder / "parts-model.html")["title"]
 
 
+def test_training_table_is_read_as_in_the_training(folder):
+    days = [f"0{day % 9 + 1}/0{day % 8 + 1}/2021" for day in range(60)]
+    rows = [f"{day}~{i % 7},5~{'uv'[i % 2]}" for i, day in enumerate(days)]
+    (folder / "t.csv").write_text("\n".join(["when~size~y", *rows, "01/01/2021~1,5~u~more"]))
+    given = ("--separator", "~", "--type", "when=date:dayfirst", "--on-bad-row", "skip", "--max-skipped", 0.1)
+    run("train", "t.csv", "--target", "y", "--members", 1, *given, *QUICK)
+    run("look", "t-model", "--no-open")
+    page = read_page(folder / "t-model.html")
+    named = {one["name"]: one["cells"] for one in page["source"]["columns"]}
+    inputs = dict(zip(page["features"], numbers(page["inputs"]), strict=True))
+    # The first part of the words is the day, and so the second the month.
+    months = [int(word[3:5]) for word in named["when"]]
+    assert (np.argsort(inputs["when_month"], kind="stable") == np.argsort(months, kind="stable")).all()
+
+
 def test_codes_in_a_single_row_are_read_as_the_learned_categories(folder):
     codes = pd.DataFrame({"code": ["01", "a2"] * 30, "x": np.sqrt(np.arange(60.0)), "y": ["u", "v"] * 30})
     codes.to_csv("codes.csv", index=False)
@@ -235,7 +250,13 @@ def test_own_page_is_replaced_and_no_other_file(folder, opened):
 
 
 def test_training_options_are_refused_with_a_model(models):
-    for option, value in (("--hidden", "3"), ("--epochs", "2"), ("--target", "x"), ("--activation", "tanh")):
+    for option, value in (
+        ("--hidden", "3"),
+        ("--epochs", "2"),
+        ("--target", "x"),
+        ("--activation", "tanh"),
+        ("--type", "x=text"),
+    ):
         result = run("look", models / "flowers-model", option, value, code=2)
         assert f"{option} {value} is for a network trained on the spot" in result.stderr
 

@@ -57,6 +57,16 @@ def test_table_is_encoded_as_train_encodes_it(tmp_path, monkeypatch):
     assert table["rows"][:2] == ["line 2", "line 3"]
 
 
+def test_what_is_left_out_is_said_and_stands_in_the_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"n{i},{i**0.5},1,{i % 2}" for i in range(30)]
+    (tmp_path / "t.csv").write_text("\n".join(["name,x,same,y", *rows, "n30,1,1,"]))
+    said = run("play", "t.csv", "--target", "y", "--no-open").stdout.splitlines()[:-1]
+    notes = data_of(tmp_path / "t-playground.html")["table"]["notes"]
+    assert said == [f"Note: {note}." for note in notes]
+    assert [note.split(" left out")[0] for note in notes] == ["1 row", "name", "same"]
+
+
 def test_long_table_is_sampled(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     x = np.random.default_rng(0).normal(size=6000)

@@ -61,7 +61,7 @@ def recorded(tmp_path_factory):
 
 def held_out(folder, target):
     """The model, and its test rows with their targets."""
-    data = load(folder / "flowers.csv", target, None)
+    data = load(folder / "flowers.csv", TrainOptions(target=target))
     rows = split_rows(data, TrainOptions()).test
     return load_pipeline(folder / f"{target}-model"), data.frame.iloc[rows], data.target.values[rows]
 

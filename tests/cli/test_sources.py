@@ -51,7 +51,9 @@ def test_a_query_stands_in_settings_report_and_hint():
     assert settings["data"]["files"] is None
     hint = next_command(result, "Predict")
     assert hint == ["predict", "query-model", "--sql", QUERY]
-    assert "SELECT * FROM &#39;it&#39;&#39;s.parquet&#39;" in Path("query-model/report.html").read_text()
+    report = Path("query-model/report.html").read_text()
+    assert "SELECT * FROM &#39;it&#39;&#39;s.parquet&#39;" in report
+    assert "batchprop look" not in report
     answers = run(*hint).stdout
     assert answers == run("predict", "query-model", "it's.parquet").stdout
     assert "name a table" in run("look", "query-model", code=1).stderr

@@ -320,7 +320,7 @@ def test_values_of_rare_types_and_of_one_unit_are_a_target(values, task, answers
 def test_missing_values_of_a_parquet_target_leave_the_integers_whole(tmp_path):
     ids = [2**60 + 1, 2**60 + 2, None] * 8
     pa.parquet.write_table(pa.table({"x": range(24), "y": pa.array(ids)}), tmp_path / "t.parquet")
-    table = load(tmp_path / "t.parquet", "y", None)
+    table = load(tmp_path / "t.parquet", TrainOptions(target="y"))
     assert (set(table.target.values.tolist()), table.left_out) == ({2**60 + 1, 2**60 + 2}, 8)
     assert table.row_numbers[1].tolist()[:3] == [1, 2, 4]
 

@@ -9,16 +9,15 @@ from batchprop.cli.extras import require_tables
 from batchprop.cli.options import (
     check_safe_csv,
     check_suffix,
-    check_target_given,
     option,
     own_argument,
     own_option,
-    parse_values,
+    parse_options,
+    reading_options,
     safe_csv_option,
     with_parameters,
 )
 from batchprop.errors import ParameterError
-from batchprop.tabular.options import TrainOptions
 
 EXAMPLES = """Examples:
 
@@ -47,7 +46,7 @@ _OUTPUT = "What comes out"
         help="A CSV, TSV, JSON lines or Parquet file, or a workbook. Without it: the digits.",
     ),
     option("target", help="The column to examine; needed with DATA."),
-    option("task"),
+    *reading_options(),
     option("hidden", value=(100,), panel=_TRAINING),
     option("learning_rate", help="The step size of Adam.", panel=_TRAINING),
     option("batch_size", value=None, default="a tenth of the rows, from 16 to 200", panel=_TRAINING),
@@ -112,9 +111,7 @@ def examine(
     """
     if tenth := values["batch_size"] is None:
         values["batch_size"] = "auto"
-    options = TrainOptions(**parse_values(values))
-    options.check()
-    check_target_given(data, values, "examine")
+    options = parse_options(data, values, "examine")
     if 1 < members < MIN_MEMBERS:
         raise ParameterError(
             f"--members {members} does not hold out every row: give 1, or at least {MIN_MEMBERS}"

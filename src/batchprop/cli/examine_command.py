@@ -25,6 +25,7 @@ from batchprop.tabular.diagnostics import explain_label, explain_number
 from batchprop.tabular.fit import (
     EARLY_STOPPING,
     layer_sizes,
+    make_columns,
     make_network,
     network_parameters,
     translate_errors,
@@ -32,10 +33,11 @@ from batchprop.tabular.fit import (
 from batchprop.tabular.history import History, HistoryCallback
 from batchprop.tabular.options import TrainOptions
 from batchprop.tabular.persistence import atomic_file, write_errors
+from batchprop.tabular.pooling import pooling_notes
 from batchprop.tabular.predictions import write
 from batchprop.tabular.target import Target, Task
 from batchprop.tabular.training_table import TrainingTable, load
-from batchprop.tabular.transformers import TargetScaler, make_preprocessor
+from batchprop.tabular.transformers import TargetScaler
 
 IMAGE_SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -99,7 +101,7 @@ def examine_command(
         fresh = partial(atomic_file, force=files.force, tables=tables)
         part = stack.enter_context(fresh(out, parameter="out"))
         picture = data_map and stack.enter_context(fresh(data_map, parameter="map"))
-        table = load(files.table, options.target, options.given_task)
+        table = load(files.table, options)
         if tenth:
             options = replace(options, batch_size=min(max(len(table.frame) // 10, _MIN_COUNT), _MAX_COUNT))
         show_data(console, table, f"{len(table.frame):,} to examine")
@@ -121,15 +123,9 @@ def examine(
     console: Console, table: TrainingTable, options: TrainOptions, n_members: int = 1
 ) -> ExamineResult:
     """Train a network on all rows and record its dynamics on each, or several that each hold out some."""
-    X = make_preprocessor(table.columns, len(table.frame), table.target.name).fit_transform(table.frame)
-    show_network(console, layer_sizes(table, X.shape[1], options.hidden), options)
+    fit = _examine_classes if table.target.task == "classification" else _examine_numbers
     history: History = []
-    task = table.target.task
-    fit = _examine_classes if task == "classification" else _examine_numbers
-    with progress(console, options.epochs) as show, translate_errors(options, clips=False):
-        # All rows are training rows: the network's dynamics on each of them count, not a test.
-        parameters = network_parameters(options, task, len(X), HistoryCallback(history, show))
-        network, examples = fit(X, table.target.values, parameters, n_members)
+    network, examples = fit(console, table, options, n_members, history)
     if not history:
         # Ctrl-C came before the end of the first epoch: nothing was recorded.
         raise KeyboardInterrupt
@@ -137,25 +133,44 @@ def examine(
     return ExamineResult(network, history, examples.sort_values("mislabel_rank", kind="stable"))
 
 
-def _examine_classes(X: Any, y: Any, parameters: dict[str, Any], n_members: int) -> tuple[Any, pd.DataFrame]:
-    classes, indices = np.unique(y, return_inverse=True)
-    network = _make_estimator("classification", parameters, n_members)
-    network.fit(X, indices, record_examples=True)
-    examples = network.relabel(classes).examples_
+def _examine_classes(
+    console: Console, table: TrainingTable, options: TrainOptions, n_members: int, history: History
+) -> tuple[Any, pd.DataFrame]:
+    indices = np.searchsorted(table.classes, table.target.values)
+    network = _record(console, table, indices, options, n_members, history)
+    examples = network.relabel(table.classes).examples_
     examples.insert(2, "why", explain_label(examples))
     return network, examples
 
 
-def _examine_numbers(X: Any, y: Any, parameters: dict[str, Any], n_members: int) -> tuple[Any, pd.DataFrame]:
-    scaler = TargetScaler()
+def _examine_numbers(
+    console: Console, table: TrainingTable, options: TrainOptions, n_members: int, history: History
+) -> tuple[Any, pd.DataFrame]:
+    y, scaler = table.target.values, TargetScaler()
     scaled = scaler.fit_transform(y[:, None])[:, 0]
-    network = _make_estimator("regression", parameters, n_members)
-    network.fit(X, scaled, record_examples=True)
+    network = _record(console, table, scaled, options, n_members, history)
     examples = network.examples_
     examples["given_label"] = y
     examples["predicted_label"] = scaler.inverse_transform(examples[["predicted_label"]].to_numpy())
     examples.insert(2, "why", explain_number(examples))
     return network, examples
+
+
+def _record(
+    console: Console, table: TrainingTable, y: Any, options: TrainOptions, n_members: int, history: History
+) -> Any:
+    """Return a network, or several, fitted to all rows and these targets (n,), with what it recorded."""
+    task = table.target.task
+    n_classes = len(table.classes) if task == "classification" else None
+    columns = make_columns(table, table.frame, y, options, n_classes)
+    X = columns.fit_transform(table.frame, y)
+    for note in pooling_notes(columns, table.columns):
+        say(console, f"Note: {note}", "")
+    show_network(console, layer_sizes(table, X.shape[1], options.hidden), options)
+    with progress(console, options.epochs) as show, translate_errors(options, clips=False):
+        # All rows are training rows: the network's dynamics on each of them count, not a test.
+        parameters = network_parameters(options, task, len(X), HistoryCallback(history, show))
+        return _make_estimator(task, parameters, n_members).fit(X, y, record_examples=True)
 
 
 def _make_estimator(task: Task, parameters: dict[str, Any], n_members: int) -> Any:

@@ -10,15 +10,15 @@ import typer
 from batchprop.cli.extras import require_tables
 from batchprop.cli.options import (
     check_suffix,
-    check_target_given,
     option,
     own_argument,
     own_option,
-    parse_values,
+    parse_options,
+    reading_options,
     with_parameters,
 )
 from batchprop.errors import ParameterError
-from batchprop.tabular.options import TrainOptions
+from batchprop.tabular.options import FILE_OPTIONS, READING_OPTIONS
 
 EXAMPLES = """Examples:
 
@@ -30,6 +30,7 @@ batchprop look flowers-model flowers.csv --out flowers.html --no-open
 """
 
 _PAGES = (".html", ".htm")
+_TABLE = "How DATA is read; with MODEL, --sheet and --separator only"
 _BATCH, _OUTPUT = "The batch", "What comes out"
 _TRAINING = "A network trained on the spot, if no MODEL is given"
 _DEFAULTS = {"hidden": "32", "epochs": 30, "activation": "relu"}
@@ -53,6 +54,7 @@ _DEFAULTS = {"hidden": "32", "epochs": 30, "activation": "relu"}
         "MODEL, or the digits.",
     ),
     option("target", help="The column of DATA to learn; needed without MODEL.", panel=_TRAINING),
+    *reading_options(panel=_TABLE),
     option(
         "hidden",
         value=None,
@@ -125,23 +127,22 @@ def look(
         from batchprop.cli import look_command as microscope
     model, data = microscope.resolve_arguments(model, data)
     if model is not None:
-        _refuse_training({f"--{name}": values[name] for name in ("target", *_DEFAULTS)})
+        _refuse_training(values)
     values |= {name: value for name, value in _DEFAULTS.items() if values[name] is None}
-    options = TrainOptions(**parse_values(values), solver="sgd", learning_rate=0.1)
     out = out or Path(f"{(data or model or Path('digits')).stem}.html")
     check_suffix("--out", out, _PAGES, "page")
-    if model is None:
-        options.check()
-        check_target_given(data, values, "learn")
+    purpose = "learn" if model is None else None
+    options = parse_options(data, values, purpose, solver="sgd", learning_rate=0.1)
     source = microscope.LookSource(model, data, rows, _size(image))
     raise typer.Exit(microscope.look_command(options, source, out, open_page=open_page, force=force))
 
 
 def _refuse_training(values: Mapping[str, object]) -> None:
-    for name, value in values.items():
-        if value is not None:
+    for name in ("target", *_DEFAULTS, *(name for name in READING_OPTIONS if name not in FILE_OPTIONS)):
+        if values[name] not in (None, "auto"):
             raise ParameterError(
-                f"{name} {value} is for a network trained on the spot, and MODEL is trained: leave one out"
+                f"--{name} {values[name]} is for a network trained on the spot, and MODEL is trained: leave "
+                "one out"
             )
 
 

@@ -113,7 +113,7 @@ def look_command(
     # A page of an earlier look can be made again; no other file is replaced unasked.
     force = force or is_page(out)
     with atomic_file(out, force=force, parameter="out", tables=tables) as part:
-        shown = _train(console, options, source) if model is None else _load(model, source)
+        shown = _train(console, options, source) if model is None else _load(model, source, options)
         page = look(
             shown.network,
             shown.X,
@@ -134,7 +134,7 @@ def look_command(
 
 def _train(console: Console, options: TrainOptions, source: LookSource) -> MicroscopeInput:
     """Train a small network by plain gradient descent, the update of the text, and keep its snapshots."""
-    table = load(source.table, options.target, options.given_task)
+    table = load(source.table, options)
     images = _images(table, source.image)
     task = table.target.task
     classes = table.classes if task == "classification" else None
@@ -143,8 +143,10 @@ def _train(console: Console, options: TrainOptions, source: LookSource) -> Micro
     if table.path is None:
         X, origin = _pixels(table), None
     else:
-        columns = make_preprocessor(table.columns, len(table.frame), table.target.name).fit(table.frame)
-        X, origin = _encode(columns, table, scaler)
+        columns = make_preprocessor(
+            table.columns, len(table.frame), table.target.name, options.missing, options.decimal
+        )
+        X, origin = _encode(columns.fit(table.frame), table, scaler)
     show_data(console, table, f"{len(table.frame):,} to learn from")
     show_network(console, layer_sizes(table, X.shape[1], options.hidden), options)
     history: History = []
@@ -210,23 +212,23 @@ def _images(data: TrainingTable, size: Size | None) -> Any:
     return numbers.to_numpy().reshape(-1, *size)
 
 
-def _load(model: Path, source: LookSource) -> MicroscopeInput:
-    """Load the model, and draw rows of a table with its columns."""
+def _load(model: Path, source: LookSource, options: TrainOptions) -> MicroscopeInput:
+    """Load the model, and read a table with its columns."""
     pipeline = load_pipeline(model)
-    path = source.table or training_table(model)
+    path, read_as = (source.table, options) if source.table else training_table(model)
     last = pipeline[-1]
     task: Task = "classification" if hasattr(pipeline, "classes_") else "regression"
-    target = pipeline["columns"].target if path else None
     columns = pipeline["columns"]
-    table = load(
-        path,
-        target,
-        task,
-        to_train=False,
-        text=text_columns(pipeline),
+    options = TrainOptions(
+        target=columns.target if path else None,
+        task=task,
         missing=columns.missing,
         decimal=columns.decimal,
+        sheet=read_as.sheet,
+        separator=read_as.separator,
+        on_bad_row=read_as.on_bad_row,
     )
+    table = load(path, options, text=text_columns(pipeline), to_train=False, classify=False)
     y: Any = table.target.values
     if task == "classification":
         # A file of few rows does not show whether 12 is a number or one of several codes.

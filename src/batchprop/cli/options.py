@@ -12,11 +12,14 @@ import typer
 
 from batchprop.errors import ParameterError
 from batchprop.tabular.options import (
+    READING_OPTIONS,
     Option,
     TrainOptions,
+    check_no_table_options,
     format_text,
     option_table,
     option_types,
+    read_values,
 )
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -144,6 +147,34 @@ def parse_values(values: Mapping[str, Any]) -> dict[str, Any]:
         name: parse(value) if (parse := table[name].parse) is not None and isinstance(value, str) else value
         for name, value in known.items()
     }
+
+
+def reading_options(**changes: Any) -> list[inspect.Parameter]:
+    """Return a command's parameters for the columns of its table, and how they are read."""
+    return [option(name, **changes) for name in READING_OPTIONS]
+
+
+def parse_options(
+    data: Path | None, values: Mapping[str, Any], purpose: str | None, **more: Any
+) -> TrainOptions:
+    """Return the checked options of a command that learns from one table, or without one from its own data.
+
+    Args:
+        data: the table, or None.
+        values: as given; those that are not in the table of options are dropped.
+        purpose: what the command does with the target, in words; None if a model has the target.
+        more: options that the command does not have, with its values.
+
+    Raises:
+        ParameterError: a value is not allowed, two options are incompatible, or there is no table for one.
+    """
+    if purpose is not None:
+        check_target_given(data, values, purpose)
+    if data is None:
+        check_no_table_options(values)
+    options = TrainOptions(**read_values(parse_values(values)), **more)
+    options.check()
+    return options
 
 
 def check_target_given(data: object, values: Mapping[str, Any], purpose: str) -> None:

@@ -1,14 +1,16 @@
 """`batchprop play`: its options."""
 
 from pathlib import Path
+from typing import Any
 
 from batchprop.cli.extras import require_tables
 from batchprop.cli.options import (
     check_suffix,
-    check_target_given,
     option,
     own_argument,
     own_option,
+    parse_options,
+    reading_options,
     with_parameters,
 )
 
@@ -32,6 +34,7 @@ _PAGES = (".html", ".htm")
         "a sample. Without it: points of the plane.",
     ),
     option("target", help="The column of DATA to learn; needed with DATA.", panel=""),
+    *reading_options(panel=""),
     option("seed", help="Seed of the points, the initial weights and the batches.", panel=""),
     own_option(
         "out",
@@ -44,9 +47,7 @@ _PAGES = (".html", ".htm")
     own_option("open_page", bool, True, "--open/--no-open", help="Open the page in the browser."),
     own_option("force", bool, False, "--force", help="Replace any other file of that name, too."),
 )
-def play(
-    *, data: Path | None, target: str | None, seed: int, out: Path | None, open_page: bool, force: bool
-) -> None:
+def play(*, data: Path | None, out: Path | None, open_page: bool, force: bool, **values: Any) -> None:
     """Play with a network that learns in the browser: start, pause, and step one batch at a time.
 
     One file is written that trains by itself: it needs no network, and can be
@@ -56,9 +57,9 @@ def play(
     """
     out = out or Path("playground.html" if data is None else f"{data.stem}-playground.html")
     check_suffix("--out", out, _PAGES, "page")
-    check_target_given(data, {"target": target}, "learn")
+    options = parse_options(data, values, "learn")
     from batchprop.cli import play_command
 
     with require_tables():
-        table = None if data is None else play_command.load_table(data, str(target), seed)
-    play_command.play_command(table, data, seed, out, open_page=open_page, force=force)
+        table = None if data is None else play_command.load_table(data, options)
+    play_command.play_command(table, data, options.seed, out, open_page=open_page, force=force)

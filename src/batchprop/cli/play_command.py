@@ -7,32 +7,38 @@ from typing import Any
 import numpy as np
 
 from batchprop.cli.terminal import echo
-from batchprop.errors import DataError, ParameterError, WriteError
+from batchprop.errors import DataError, ParameterError, WriteError, join_truncated
 from batchprop.files import check_file, exists, make_folder
 from batchprop.format import format_number, pluralize
 from batchprop.playground.page import is_page, make_page
 from batchprop.playground.table import Table, encode_target, fit_table
+from batchprop.tabular.options import TrainOptions
 
 
-def load_table(path: Path, target: str, seed: int) -> Table:
-    """Read a table and encode it as `batchprop train` does.
+def load_table(path: Path, options: TrainOptions) -> Table:
+    """Read a table and encode it as `batchprop train` does, without the features that take targets or bins.
 
     Raises:
         DataError: it cannot be learned from.
     """
     # Not at the top: without a table the command needs none of this.
+    from batchprop.tabular.summary import left_out_columns
     from batchprop.tabular.training_table import load
     from batchprop.tabular.transformers import make_preprocessor
 
-    loaded = load(path, target, None)
-    columns = make_preprocessor(loaded.columns, len(loaded.frame), target)
+    loaded, target = load(path, options), str(options.target)
+    columns = make_preprocessor(loaded.columns, len(loaded.frame), target, options.missing, options.decimal)
     unit, numbers = loaded.row_numbers
     rows = tuple(f"{unit} {number}" for number in numbers.tolist())
     # With its rows' names an error can name one.
     X = np.asarray(columns.fit_transform(loaded.frame.set_axis(list(rows), axis="index")), dtype=np.float32)
     is_classification = loaded.target.task == "classification"
     values, outputs = encode_target(target, loaded.target.values, is_classification=is_classification)
-    notes = (f"{pluralize(loaded.left_out, 'row')} left out",) if loaded.left_out else ()
+    notes = [f"{pluralize(loaded.left_out, 'row')} left out"] if loaded.left_out else []
+    omitted = left_out_columns(loaded.columns).items()
+    notes += [f"{join_truncated(names, 5)} left out: {why}" for why, names in omitted]
+    for note in notes:
+        echo(f"Note: {note}.")
     table = Table(
         f"{path.name}: {target}" + ("" if is_classification else ", standardised"),
         "classes" if is_classification else "numbers",
@@ -41,9 +47,9 @@ def load_table(path: Path, target: str, seed: int) -> Table:
         tuple(str(name).partition("__")[2] for name in columns.get_feature_names_out()),
         outputs,
         rows,
-        notes,
+        tuple(notes),
     )
-    return fit_table(table, seed)
+    return fit_table(table, options.seed)
 
 
 def play_command(

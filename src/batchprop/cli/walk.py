@@ -5,15 +5,14 @@ from typing import Any
 
 from batchprop.cli.extras import require_tables
 from batchprop.cli.options import (
-    check_target_given,
     option,
     own_argument,
     own_option,
-    parse_values,
+    parse_options,
+    reading_options,
     with_parameters,
 )
 from batchprop.cli.terminal import echo, page_width
-from batchprop.tabular.options import TrainOptions
 
 EXAMPLES = """Examples:
 
@@ -34,7 +33,7 @@ batchprop walk flowers.csv --target species --rows 4
         help="A CSV, TSV, JSON lines or Parquet file, or a workbook. Without it: iris.",
     ),
     option("target", panel=""),
-    option("task", panel=""),
+    *reading_options(panel=""),
     own_option("rows", int, 5, metavar="NUMBER", low=1, help="Examples in the batch."),
     option("hidden", value=(4,), help="Widths of the hidden layers, as 4 or 4,3.", panel=""),
     option("activation", value="sigmoid", help="Activation of the hidden layers, as in train.", panel=""),
@@ -48,8 +47,7 @@ def walk(*, data: Path | None, rows: int, **values: Any) -> None:
     dZ, the tensor DW with a slice for each example, its collapse to dW, and the
     update.
     """
-    check_target_given(data, values, "predict")
-    options = TrainOptions(**parse_values(values))
+    options = parse_options(data, values, "predict")
     from batchprop.cli import walk_command as walking
 
     if data is None:
@@ -57,7 +55,7 @@ def walk(*, data: Path | None, rows: int, **values: Any) -> None:
     else:
         with require_tables():
             from batchprop.cli.walk_table import from_table
-        batch = from_table(data, str(options.target), options.given_task, rows, options.seed)
+        batch = from_table(data, options, rows)
     lines = walking.steps(
         batch, options.hidden, options.activation, options.learning_rate, options.seed, page_width()
     )

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyRegressor
@@ -15,7 +16,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from batchprop.batches import Indices
-from batchprop.data.text_rules import TextRules
 from batchprop.errors import BatchpropError, DataError, DivergedError, InputError, TargetScaleWarning
 from batchprop.estimators import Checkpoints, MLPClassifier, MLPRegressor
 from batchprop.estimators.ensemble import (
@@ -191,13 +191,37 @@ def encode(table: TrainingTable, split: Split, options: TrainOptions) -> Trainin
     elif is_scaled(table.target.task, options):
         scaler = TargetScaler().fit(y[:, None])
         y, y_val = scaler.transform(y), scaler.transform(y_val)
+    columns = make_columns(table, frame, y, options, n_classes)
+    X = columns.fit_transform(frame, y)
+    X_val = columns.transform(validation) if len(validation) else X[:0]
+    check_test_rows(columns, table, split)
+    weights, weights_val = table.weights_of(train), table.weights_of(split.validation)
+    data = TrainingData(columns, X, y, weights, X_val, y_val, weights_val, len(train), scaler)
+    return data if options.n_members == 1 else divide(data, table, split, options)
+
+
+def make_columns(
+    table: TrainingTable, frame: pd.DataFrame, y: Any, options: TrainOptions, n_classes: int | None
+) -> Pipeline:
+    """Return the transformer of a table's columns, to be fitted to some of its rows and their targets.
+
+    Args:
+        table: the table.
+        frame: the rows to fit it to (n).
+        y: their targets (n,), classes as indices.
+        options: how text is read, and how many bins a number has.
+        n_classes: the number of classes; None for a target of numbers.
+
+    Raises:
+        DataError: no column is left.
+    """
     means = NO_MEANS
     if table.groups is None:  # of rows of one group, some would have the means of the others
-        rules = TextRules.of(options.missing, options.decimal)
+        rules = options.text_rules
         means = choose_mean_columns(table.columns, frame, y, n_classes, options.column_types, rules)
-    columns = make_preprocessor(
+    return make_preprocessor(
         table.columns,
-        len(train),
+        len(frame),
         table.target.name,
         options.missing,
         options.decimal,
@@ -205,12 +229,6 @@ def encode(table: TrainingTable, split: Split, options: TrainOptions) -> Trainin
         means,
         n_classes,
     )
-    X = columns.fit_transform(frame, y)
-    X_val = columns.transform(validation) if len(validation) else X[:0]
-    check_test_rows(columns, table, split)
-    weights, weights_val = table.weights_of(train), table.weights_of(split.validation)
-    data = TrainingData(columns, X, y, weights, X_val, y_val, weights_val, len(train), scaler)
-    return data if options.n_members == 1 else divide(data, table, split, options)
 
 
 def check_test_rows(columns: Pipeline, table: TrainingTable, split: Split) -> None:

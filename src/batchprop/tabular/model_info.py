@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from batchprop.data.files import expand_paths
-from batchprop.errors import DataError, ModelError
+from batchprop.errors import DataError, ModelError, ParameterError
 from batchprop.files import open_file
+from batchprop.tabular.options import FILE_OPTIONS, TrainOptions, read_values
 
 FORMAT = 3
 """The version of the folder format; 1 and 2 were before the first release."""
@@ -45,8 +46,8 @@ def check_format(folder: Path) -> None:
         )
 
 
-def training_table(model: Path) -> Path | None:
-    """Return the table that a model was trained on; None for the digits.
+def training_table(model: Path) -> tuple[Path | None, TrainOptions]:
+    """Return the table that a model was trained on, None for the digits, and how its file is read.
 
     Args:
         model: the model's folder, or a file in it.
@@ -56,20 +57,27 @@ def training_table(model: Path) -> Path | None:
     """
     folder = model_folder(model)
     try:
-        name = _table_name(read_info(folder))
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        info = read_info(folder)
+        name = _table_name(info)
+        given = info.get("settings", {})
+        options = TrainOptions(
+            **read_values(
+                {name: given.get(name, getattr(TrainOptions, name)) for name in (*FILE_OPTIONS, "on_bad_row")}
+            )
+        )
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, ParameterError):
         raise DataError(
             f"{folder} does not tell what its model was trained on: name a table, as "
             f"batchprop look {model} DATA"
         ) from None
     if name is None:
-        return None
+        return None, options
     # A relative path starts at the folder of `batchprop train`: most likely here, or the model's parent.
     # A recursive pattern could search without end, and the file that names it is untrusted.
     for path in (Path(name), folder.parent / name) if "**" not in name else ():
         with suppress(DataError):
             # Of many files the first one is enough to look at.
-            return expand_paths(path)[0]
+            return expand_paths(path)[0], options
     raise DataError(f"{name}, which {model} was trained on, is not there: name a table after the model")
 
 

@@ -854,18 +854,13 @@ _COLUMN_OPTIONS = ("target", "weights", "group", "time", "drop", "columns", "typ
 SOURCE_OPTIONS = ("sql", "database", "sheet")
 """What names a table that is no file, or a part of one."""
 
-_TABLE_OPTIONS = (
-    "group",
-    "time",
-    "drop",
-    "columns",
-    "type",
-    "missing",
-    "decimal",
-    "separator",
-    "test",
-    "sheet",
-)
+FILE_OPTIONS = ("sheet", "separator")
+"""How a file is read, whatever its columns hold."""
+
+READING_OPTIONS = ("sheet", "task", "drop", "columns", "type", "separator", "missing", "decimal")
+"""Which columns of a table are used, and how they are read."""
+
+_TABLE_OPTIONS = ("group", "time", "test", *(name for name in READING_OPTIONS if name != "task"))
 """Options that need a table of the user's."""
 
 SPLIT_OPTIONS = (
@@ -962,10 +957,8 @@ def make_options(*, digits: bool = False, saves: bool = False, **values: Any) ->
     unknown = [name for name in values if name not in option_table()]
     if unknown:
         raise unknown_option_error("option", unknown[0], option_table())
-    for name in _TABLE_OPTIONS:
-        if digits and values.get(name) is not None:
-            raise ParameterError(f"`{name}` is for a table, but there is no DATA: name a file before it")
     if digits:
+        check_no_table_options(values)
         values |= {name: value for name, value in DIGITS.items() if values.get(name) is None}
     if saves and values.get("checkpoint_every") is None:
         values["checkpoint_every"] = "5min"
@@ -975,13 +968,37 @@ def make_options(*, digits: bool = False, saves: bool = False, **values: Any) ->
     values = preset_values(preset or DEFAULT_PRESET, values.get("solver"))
     of_preset = tuple(name for name in values if name not in given)
     values |= given
-    values |= {name: read(values[name]) for name, read in _READERS.items() if values.get(name) is not None}
-    for name, value in values.items():
-        if value is not None or getattr(TrainOptions, name) is not None:
-            _check_value(name, value)
-    options = TrainOptions(**values, of_preset=of_preset)
+    options = TrainOptions(**read_values(values), of_preset=of_preset)
     options.check()
     return options
+
+
+def check_no_table_options(values: Mapping[str, Any]) -> None:
+    """Refuse the options that need a table of the user's.
+
+    Raises:
+        ParameterError: one is given.
+    """
+    for name in _TABLE_OPTIONS:
+        if values.get(name) is not None:
+            raise ParameterError(f"`{name}` is for a table, but there is no DATA: name a file before it")
+
+
+def read_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options in the one form that ``TrainOptions`` has, each of them checked.
+
+    Raises:
+        ParameterError: a value is not allowed.
+
+    >>> read_values({"hidden": 64, "separator": ";", "type": {"zip": "text"}})
+    {'hidden': (64,), 'separator': ';', 'type': ('zip=text',)}
+    """
+    read = {name: _READERS[name](values[name]) for name in _READERS if values.get(name) is not None}
+    read = {**values, **read}
+    for name, value in read.items():
+        if value is not None or getattr(TrainOptions, name) is not None:
+            _check_value(name, value)
+    return read
 
 
 def _as_widths(value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from batchprop.data.standard_input import STDIN
 from batchprop.errors import join_truncated
 from batchprop.format import (
     format_count,
@@ -181,7 +182,10 @@ def _as_text(value: Any) -> str:
 
 def files_section(folder: Path, result: TrainingResult) -> Section:
     """List the files, and the command that predicts."""
-    next_steps = {"Every matrix of one batch": ["batchprop", "look", str(folder)]}
+    next_steps = {}
+    # Without a file, of a query, standard input or a table in memory, there are no rows to look at.
+    if result.files is not None and STDIN not in result.files:
+        next_steps["Every matrix of one batch"] = ["batchprop", "look", str(folder)]
     if words := predict_words(folder, result):
         next_steps["Predictions"] = words
     files = FILES | ({SKIPPED: "the rows that were left out, and why"} if result.table.skipped else {})
@@ -212,7 +216,7 @@ def summarize_columns(columns: Sequence[ColumnSchema]) -> list[tuple[str, str, s
         names = [column.name for column in columns if column.kind == kind]
         if names:
             summary.append((f"{len(names):,}", plural, join_truncated(names, 5), _ENCODINGS[kind]))
-    for note, names in _left_out(columns).items():
+    for note, names in left_out_columns(columns).items():
         summary.append((f"{len(names):,}", note, join_truncated(names, 5), LEFT_OUT))
     return summary
 
@@ -257,7 +261,8 @@ def describe_target(data: TrainingTable) -> str:
     return f"{len(classes)} classes, {join_truncated(named, 6)}"
 
 
-def _left_out(columns: Sequence[ColumnSchema]) -> dict[str, list[str]]:
+def left_out_columns(columns: Sequence[ColumnSchema]) -> dict[str, list[str]]:
+    """Return for each reason to leave columns out their names."""
     notes: dict[str, list[str]] = {}
     for column in columns:
         if column.kind == LEFT_OUT:

@@ -150,7 +150,7 @@ def load_training_table(data: Table | pd.DataFrame | None, options: TrainOptions
     """
     weights = options.weights
     if data is None or options.target is None:
-        return load(None, options.target, options.given_task, weights)
+        return load(None, options)
     whole = read_whole(data, options)
     features = feature_names(list(whole.frame.columns), options)
     rules, groups, times = options.text_rules, None, None

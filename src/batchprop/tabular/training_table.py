@@ -23,21 +23,23 @@ from batchprop.data.reader import LoadedTable, read_file, read_tables
 from batchprop.data.rejects import BadRowError, OnBadRow, RejectedRow, RejectedRows
 from batchprop.data.separators import check_separator
 from batchprop.data.standard_input import COPY_NAME, ORIGIN, STDIN
-from batchprop.data.tables import Table, copy_files, open_files
+from batchprop.data.tables import Table, check_separator_used, copy_files, open_files
 from batchprop.data.text_rules import TextRules, explain_missing
 from batchprop.data.weights import check_some_weight
 from batchprop.errors import DataError, RowError, join_truncated
 from batchprop.tabular.dtypes import simplify_column
 from batchprop.tabular.frames import replace_columns
-from batchprop.tabular.options import DecimalSign, TrainOptions
+from batchprop.tabular.options import TrainOptions
+from batchprop.tabular.points import note_points
 from batchprop.tabular.roles import (
+    feature_names,
     read_weights,
     unit_of_weights,
 )
 from batchprop.tabular.schema import ColumnSchema, infer_schema, to_numbers
 from batchprop.tabular.spelling import clean, is_text
 from batchprop.tabular.split import check_enough
-from batchprop.tabular.target import Target, Task, mask_unknown
+from batchprop.tabular.target import Target, mask_unknown
 from batchprop.tabular.target_statistics import TargetSpec, read_target
 
 FRAME = "the DataFrame"
@@ -118,56 +120,60 @@ class TrainingTable:
 
 def load(
     path: Path | None,
-    target: str | None,
-    task: Task | None,
-    weights: str | None = None,
+    options: TrainOptions,
     *,
-    to_train: bool = True,
     text: Collection[str] = (),
-    missing: tuple[str, ...] | None = None,
-    decimal: DecimalSign | None = None,
+    to_train: bool = True,
+    classify: bool = True,
 ) -> TrainingTable:
-    """Read a table, split off the target and the weights, and classify its columns.
+    """Read a table of one file as a training reads it, but leave out rows without a target.
 
     Args:
         path: the file; None is for the digits.
-        target: the column to predict.
-        task: the task, or None to infer it from the values.
-        weights: the column of weights, or None.
+        options: the target, the columns, and how they are read.
+        text: more columns to read as text, regardless of their values.
         to_train: whether to check that there are enough rows to learn from.
-        text: columns to read as text, regardless of their values.
-        missing: the words that mean "missing"; None for the usual ones.
-        decimal: the sign before the decimals of numbers in text; None for either.
+        classify: whether to classify the columns; a model knows the kinds of its own.
 
     Raises:
         DataError: the file, the target or the weights cannot be used.
+        ParameterError: an option is for another kind of file.
     """
-    options = TrainOptions(
-        target=target or "digit", task=task or "auto", weights=weights, missing=missing, decimal=decimal
-    )
     if path is None:
         digits = load_digits(as_frame=True).frame.rename(columns={"target": "digit"})
+        options = replace(options, target=options.target or "digit")
         return make_table("digits (from scikit-learn)", None, digits, options)
-    target = str(target)
-    if get_delimiter(path) is not None:
-        whole = read_file(path, [*text, target], rules=options.text_rules)
-        table = make_table(path.name, path, whole.frame, options, from_text=True)
-        table = replace(table, row_locator=("line", whole.row_numbers[table.frame.index]))
-    else:
-        # Missing values would turn the integers of the target into floats, which merge long ones.
-        with open_files(path) as opened:
+    target, rules = str(options.target), options.text_rules
+    text = [*text, target, *options.text_columns]
+    with open_files(path, options.sheet) as opened:
+        check_separator_used(options.separator, opened)
+        if options.on_bad_row == "error":
             _check_all_parsed(opened)
+        if options.on_bad_row == "error" and isinstance(opened, tuple) and get_delimiter(path) is not None:
+            # Of all rows, only those without a target are left out.
+            whole = read_file(path, text, options.separator, rules)
+        else:
             whole = read_tables(
-                opened, target, text=[target], rules=options.text_rules, on_bad_row="skip", max_skipped=1.0
+                opened,
+                target,
+                text=text,
+                separator=options.separator,
+                rules=rules,
+                on_bad_row="skip",
+                max_skipped=1.0,
             )
-        frame = whole.frame
-        table = make_table(path.name, path, frame, options)
-        unit, numbers = locate_rows(whole)
-        table = replace(
-            table,
-            left_out=table.left_out + len(whole.skipped),
-            row_locator=(unit, numbers[table.frame.index]),
-        )
+    used = [*feature_names(list(whole.frame.columns), options), target, *filter(None, [options.weights])]
+    table = make_table(
+        path.name, path, whole.frame[used], options, from_text=whole.from_text, classify=classify
+    )
+    if whole.from_text:
+        table = replace(table, columns=note_points(table.columns, table.frame, whole.files, options))
+    unit, numbers = locate_rows(whole)
+    table = replace(
+        table,
+        left_out=table.left_out + len(whole.skipped),
+        row_locator=(unit, numbers[table.frame.index]),
+    )
     if to_train:
         check_enough(table.target)
     return table
@@ -408,7 +414,13 @@ def name_places(locator: tuple[str, npt.NDArray[Any]], files: Sequence[Path]) ->
 
 
 def make_table(
-    name: str, path: Path | None, frame: pd.DataFrame, options: TrainOptions, *, from_text: bool = False
+    name: str,
+    path: Path | None,
+    frame: pd.DataFrame,
+    options: TrainOptions,
+    *,
+    from_text: bool = False,
+    classify: bool = True,
 ) -> TrainingTable:
     """Split a table into columns, target and weights, and classify the columns."""
     target, weights, rules = str(options.target), options.weights, options.text_rules
@@ -426,7 +438,7 @@ def make_table(
         name,
         path,
         used,
-        infer_schema(used, options.column_types, rules),
+        infer_schema(used, options.column_types, rules) if classify else (),
         wanted,
         None if counts is None else counts[known],
         left_out=int((~known).sum()),
