@@ -27,6 +27,9 @@ const MIN_GRID_CELL = 7;
 /** Cells of this size have room for a number. */
 const MIN_NUMBER_CELL: CellSize = { width: 26, height: 17 };
 
+/** A part of the matrix's largest number that its colours do not tell from 0. */
+const NEGLIGIBLE = 0.01;
+
 export function createHeatmap(spec: MatrixSpec, cell: CellSize, scale: ColorScale, numbers: boolean): CanvasView {
   const { arrangement } = spec;
   const { rows, columns } = arrangement;
@@ -104,7 +107,9 @@ function drawNumbers(context: CanvasRenderingContext2D, { matrix }: MatrixSpec, 
   context.textAlign = "center";
   context.textBaseline = "middle";
   matrix.values.forEach((value, n) => {
-    const text = formatShortest(value, (candidate) => context.measureText(candidate).width <= width - 4);
+    // A number that is small beside the others, and has no room: an empty cell would look as if it had none.
+    const rest = Math.abs(value) < NEGLIGIBLE * Math.max(Math.abs(scale.range[0]), Math.abs(scale.range[1])) ? "≈0" : "";
+    const text = formatShortest(value, (candidate) => context.measureText(candidate).width <= width - 4) || rest;
     context.fillStyle = inkOn(scale, value);
     context.fillText(text, ((n % matrix.columns) + 0.5) * width, (Math.floor(n / matrix.columns) + 0.5) * height);
   });
