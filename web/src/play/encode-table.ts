@@ -125,7 +125,7 @@ export function encodeTable({ name, names, cells, lines, nRows }: Columns, targe
   const { task, outputs, values } = readTarget(name, target, rows.map((i) => cells[place]![i]!));
   const encoded = names.flatMap((each, k) => (k === place ? [] : [encodeColumn(name, each, rows.map((i) => cells[k]![i]!))]));
   const columns = encoded.flatMap((each) => each.columns);
-  if (columns.length === 0) throw new SettingError(`Beside “${target}” no column of ${name} is left to predict from.`);
+  if (columns.length === 0) throw new SettingError(`Beside “${target}” no column of ${name} is left to predict from: ${encoded.flatMap(({ notes }) => notes).join("; ")}.`);
   if (columns.length > MAX_INPUTS) throw new SettingError(`${name} has ${formatCount(columns.length)} columns once encoded: the playground takes up to ${MAX_INPUTS}.`);
   const X = new Float32Array(rows.length * columns.length);
   columns.forEach((column, k) => rows.forEach((_, i) => (X[i * columns.length + k] = column[i]!)));
