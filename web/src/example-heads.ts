@@ -12,7 +12,7 @@ import type { Context } from "./batch-state";
 const MIN_HEAD = 14;
 const MAX_FACE = 28;
 const LETTER_WIDTH = 7;
-const MAX_UPRIGHT = 8;
+const MAX_UPRIGHT = 10;
 
 export function createExampleHeads(context: Context, spec: MatrixSpec, cell: CellSize): HTMLElement | null {
   if (!spec.columnsAreExamples || cell.width < MIN_HEAD || hasSourceRows(context, spec, cell)) return null;
