@@ -184,7 +184,7 @@ def test_decimal_commas_are_read_where_a_whole_column_has_them() -> None:
 def test_plane_opens_on_numbers_and_draws_words_as_bands() -> None:
     rows = [(k % 11, "ja" if k % 2 else "nein", k % 5, k % 2) for k in range(60)]
     texts = [
-        "size;promo;shop;target\n" + "".join(f"{a};{b};{c};{d}\n" for a, b, c, d in rows),
+        "size;twin;promo;shop;target\n" + "".join(f"{a};{2 * a + c / 9};{b};{c};{d}\n" for a, b, c, d in rows),
         "promo;target\n" + "".join(f"{b};{d}\n" for _, b, _, d in rows),
     ]
     numbers, words = ask_worker(
@@ -197,8 +197,8 @@ def test_plane_opens_on_numbers_and_draws_words_as_bands() -> None:
         ]
     )
     data, axes = numbers["setup"]["data"], numbers["setup"]["settings"]["axes"]
-    # The words hold the target itself, and yet as axes they would show two dots.
-    assert [data["features"][axis] for axis in axes] == ["size", "shop"]
+    # The words hold the target itself, and yet as axes they would show two dots; size and its twin a line.
+    assert [data["features"][axis] for axis in axes][-1:] == ["shop"]
     data = words["setup"]["data"]
     x, y = np.reshape(data["points"], (2, 60))
     assert len(set(x)) == len(set(y)) == 60

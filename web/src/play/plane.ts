@@ -15,6 +15,8 @@ const MARGIN = 0.08;
 const BAND = 0.12;
 /** Beyond as many places on an axis, what a feature tells counts more than more places. */
 const ENOUGH_PLACES = 10;
+/** From this squared correlation on, two features would draw the points as a line. */
+const SAME_R2 = 0.95;
 /** Points of the grid that go through the network at once. */
 const CHUNK = 256;
 /** Multiplications a frame, from which on the grid is coarser while the training runs. */
@@ -23,8 +25,8 @@ const FINE_WORK = 12e6;
 export type Axes = readonly [number, number | null];
 
 /**
- * The two features that tell most about the target, by their F statistics, of those that spread the points; one where
- * there is only one.
+ * The two features that tell most about the target, by their F statistics, of those that spread the points, and that are
+ * not the same but for their scale; one where there is only one.
  */
 export function bestAxes(table: Table): Axes {
   const d = table.features.length;
@@ -32,8 +34,9 @@ export function bestAxes(table: Table): Axes {
   const scores = table.features.map((_, k) => fStatistic(table, k));
   const spreads = table.features.map((_, k) => spreadOf(table, k));
   const order = scores.map((_, k) => k).sort((a, b) => spreads[b]! - spreads[a]! || scores[b]! - scores[a]! || a - b);
-  const [first, second] = order.slice(0, 2).sort((a, b) => a - b) as [number, number];
-  return [first, second];
+  const [best, ...rest] = order as [number, ...number[]];
+  const other = rest.find((k) => squaredCorrelation(table.values.length, featureOf(table, best), featureOf(table, k)) < SAME_R2) ?? rest[0]!;
+  return [Math.min(best, other), Math.max(best, other)];
 }
 
 /**
@@ -48,17 +51,26 @@ function spreadOf({ X, features: { length: d }, values: { length: n } }: Table, 
   return Math.min(ENOUGH_PLACES, Math.round(n ** 2 / squares));
 }
 
+type Column = (i: number) => number;
+
+const featureOf = ({ X, features: { length: d } }: Table, k: number): Column => (i) => X[i * d + k]!;
+
+function squaredCorrelation(n: number, first: Column, second: Column): number {
+  let [xy, xx, yy] = [0, 0, 0];
+  const [mx, my] = [meanOf(n, first), meanOf(n, second)];
+  for (let i = 0; i < n; i++) {
+    const [x, y] = [first(i) - mx, second(i) - my];
+    [xy, xx, yy] = [xy + x * y, xx + x * x, yy + y * y];
+  }
+  return xx * yy > 0 ? xy ** 2 / (xx * yy) : 0;
+}
+
 /** Of the classes' means, or of a straight line through the numbers. */
-function fStatistic({ X, features, values, task, outputs }: Table, k: number): number {
+function fStatistic(table: Table, k: number): number {
+  const { X, features, values, task, outputs } = table;
   const [n, d] = [values.length, features.length];
   if (task === "numbers") {
-    let [xy, xx, yy] = [0, 0, 0];
-    const [mx, my] = [meanOf(n, (i) => X[i * d + k]!), meanOf(n, (i) => values[i]!)];
-    for (let i = 0; i < n; i++) {
-      const [x, y] = [X[i * d + k]! - mx, values[i]! - my];
-      [xy, xx, yy] = [xy + x * y, xx + x * x, yy + y * y];
-    }
-    const r2 = xx * yy > 0 ? xy ** 2 / (xx * yy) : 0;
+    const r2 = squaredCorrelation(n, featureOf(table, k), (i) => values[i]!);
     return r2 / Math.max(1e-12, 1 - r2);
   }
   const [sums, squares, counts] = [new Float64Array(outputs.length), new Float64Array(outputs.length), new Float64Array(outputs.length)];
@@ -79,7 +91,7 @@ function fStatistic({ X, features, values, task, outputs }: Table, k: number): n
   return between / Math.max(1e-12, within);
 }
 
-function meanOf(n: number, value: (i: number) => number): number {
+function meanOf(n: number, value: Column): number {
   let sum = 0;
   for (let i = 0; i < n; i++) sum += value(i);
   return sum / n;
