@@ -184,7 +184,8 @@ def test_decimal_commas_are_read_where_a_whole_column_has_them() -> None:
 def test_plane_opens_on_numbers_and_draws_words_as_bands() -> None:
     rows = [(k % 11, "ja" if k % 2 else "nein", k % 5, k % 2) for k in range(60)]
     texts = [
-        "size;twin;promo;shop;target\n" + "".join(f"{a};{2 * a + c / 9};{b};{c};{d}\n" for a, b, c, d in rows),
+        "size;twin;promo;shop;target\n"
+        + "".join(f"{a};{2 * a + c / 9};{b};{c};{d}\n" for a, b, c, d in rows),
         "promo;target\n" + "".join(f"{b};{d}\n" for _, b, _, d in rows),
     ]
     numbers, words = ask_worker(
