@@ -284,6 +284,9 @@ def test_predictions_share_a_colour_scale_with_targets_only_side_by_side(
         browser,
         bp.microscope.look(estimator("single").fit(X, y), X[:4], 1000 + y[:4]).save(tmp_path / "p.html"),
     )
+    heads = opened_page.page.locator('figure[data-name="B"] .example-head')
+    assert heads.all_inner_texts() == [f"{value:,.4g}" for value in 1000 + y[:4]]
+    assert "Click an example" in opened_page.page.locator(".gradient-map").inner_text()
     legend = opened_page.page.locator('figure[data-name="P"] .legend-numbers')
     go_to(opened_page.page, "forward-2")
     alone = legend.inner_text()

@@ -60,7 +60,8 @@ function time({ settings, steps }) {
 /** A text of the pages; JSON has no NaN and no infinity, and so the number is a text. */
 const format = ([name, number, ...words]) => parts[name](parts.parseNumber(number), ...words);
 
-const calls = { train, format, session, time, toy: (words) => parts.makeToy(...words), table: ({ name, text, target }) => parts.encodeTable(parts.parseTable(name, text), target) };
+const shorten = ([names, length]) => parts.shortenNames(names, (text) => text.length <= length);
+const calls = { shorten, train, format, session, time, toy: (words) => parts.makeToy(...words), table: ({ name, text, target }) => parts.encodeTable(parts.parseTable(name, text), target) };
 for (const [name, argument] of JSON.parse(readFileSync(0, "utf8"))) {
   let answer;
   try {

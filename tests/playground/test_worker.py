@@ -158,6 +158,69 @@ def test_table_of_a_file_is_encoded() -> None:
     ]  # fmt: skip
 
 
+def test_decimal_commas_are_read_where_a_whole_column_has_them() -> None:
+    rows = [(1.5 + k, 998.25 + k, k % 3) for k in range(30)]
+    text = "x;y;n;day\n" + "".join(
+        f"{x:.2f};{y:,.2f};{n};{k % 28 + 1:02}.06.2022\n" for k, (x, y, n) in enumerate(rows)
+    )
+    german = text.translate(str.maketrans(",.", ".,")).replace(",06,", ".06.")
+    plain, read, tabs, mixed = ask_worker(
+        [
+            ("table", {"name": "t.csv", "text": given, "target": target})
+            for given, target in (
+                (text.replace(",", ""), "y"),
+                (german, "y"),
+                (german.replace(";", "\t"), "n"),
+                (german.replace(";", "\t"), "y"),
+            )
+        ]
+    )
+    assert (read["task"], read["X"], read["values"]) == ("numbers", plain["X"], plain["values"])
+    assert "“day” looks like dates and is left out: `batchprop play t.csv` reads them" in read["notes"]
+    assert "is left to predict from: “x” looks like numbers with decimal commas" in tabs["error"]
+    assert "`batchprop play t.csv --target y` does" in mixed["error"]
+
+
+def test_plane_opens_on_numbers_and_draws_words_as_bands() -> None:
+    rows = [(k % 11, "ja" if k % 2 else "nein", k % 5, k % 2) for k in range(60)]
+    texts = [
+        "size;twin;promo;shop;target\n"
+        + "".join(f"{a};{2 * a + c / 9};{b};{c};{d}\n" for a, b, c, d in rows),
+        "promo;target\n" + "".join(f"{b};{d}\n" for _, b, _, d in rows),
+    ]
+    numbers, words = ask_worker(
+        [
+            (
+                "session",
+                {"settings": {}, "calls": [["readFile", "t.csv", text], ["chooseTarget", "target"]]},
+            )
+            for text in texts
+        ]
+    )
+    data, axes = numbers["setup"]["data"], numbers["setup"]["settings"]["axes"]
+    # The words hold the target itself, and yet as axes they would show two dots; size and its twin a line.
+    assert [data["features"][axis] for axis in axes][-1:] == ["shop"]
+    data = words["setup"]["data"]
+    x, y = np.reshape(data["points"], (2, 60))
+    assert len(set(x)) == len(set(y)) == 60
+    is_yes = [b == "ja" for _, b, _, _ in rows]
+    assert_allclose(x, is_yes, atol=0.06 + 1e-6)
+    assert "the two values of “promo = ja” drawn as bands" in data["notes"]
+
+
+@pytest.mark.parametrize(
+    ("names", "length", "short"),
+    [
+        (["price", "customers"], 6, ["price", "custo…"]),
+        (["date_day", "date_weekday", "date_year"], 6, ["d…_day", "d…kday", "d…year"]),
+        (["missingindicator_age"], 12, ["gap: age"]),
+        (["same name", "same name"], 5, ["same…", "same…"]),
+    ],
+)
+def test_names_are_cut_where_they_do_not_differ(names: list[str], length: int, short: list[str]) -> None:
+    assert ask_worker([("shorten", [names, length])]) == [short]
+
+
 @pytest.mark.parametrize(
     ("text", "target", "words"),
     [

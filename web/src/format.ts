@@ -10,6 +10,9 @@ const SUPERSCRIPTS: Record<string, string> = {
 /** A layer's number or an exponent, raised. */
 export const superscript = (number: number | string): string => [...String(number)].map((letter) => SUPERSCRIPTS[letter] ?? "").join("");
 
+/** Names may be of any length; no place has room for more. */
+const MAX_LETTERS = 40;
+
 /** The powers of ten of the first digit of numbers that are written in full. */
 const [MIN_POWER, MAX_POWER] = [-4, 14];
 
@@ -57,6 +60,26 @@ export const formatPercent = (share: number, digits = 3): string => `${formatNum
 
 /** A factor in a product: in brackets where it is negative. */
 export const formatFactor = (value: number): string => (value < 0 ? `(${formatNumber(value)})` : formatNumber(value));
+
+/** The name of a feature, as short as it can be said. */
+const readableName = (name: string): string => name.replace(/^missingindicator_/, "gap: ");
+
+/** Names cut to what fits, at their end; in their middle where they would look the same, as their ends tell them apart. */
+export function shortenNames(names: readonly string[], fits: (text: string) => boolean): string[] {
+  const texts = names.map(readableName);
+  const cut = texts.map((text) => longestThatFits(text, fits, () => 0));
+  return texts.map((text, n) => (texts.some((other, m) => other !== text && cut[m] === cut[n]) ? longestThatFits(text, fits, (letters) => Math.ceil((2 * letters) / 3)) : cut[n]!));
+}
+
+/** The longest text that fits; `tail` is how many of its letters are those at the end. */
+function longestThatFits(text: string, fits: (text: string) => boolean, tail: (letters: number) => number): string {
+  if (fits(text)) return text;
+  for (let letters = Math.min(text.length - 1, MAX_LETTERS); letters > 1; letters--) {
+    const shortened = `${text.slice(0, letters - tail(letters))}…${text.slice(text.length - tail(letters))}`;
+    if (fits(shortened)) return shortened;
+  }
+  return text.slice(0, 1);
+}
 
 export const pluralize = (count: number, one: string, many = `${one}s`): string => `${formatCount(count)} ${count === 1 ? one : many}`;
 

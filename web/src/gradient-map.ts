@@ -2,13 +2,16 @@
 
 import { clipFactor, principalComponents } from "./algebra";
 import { h, svg } from "./dom";
-import { formatPercent } from "./format";
+import { formatPercent, shortenNames } from "./format";
+import { formatLabel } from "./source-rows";
 import { createImage } from "./thumbnails";
 import { type Context, toggleExample } from "./batch-state";
 
 const SIDE = 300;
 const MARGIN = 26;
 const FACE = 22;
+/** Of a label; more would hide the others. */
+const MAX_LETTERS = 7;
 /** A mean shorter than this in pixels is drawn longer, and said so. */
 const MIN_MEAN = 36;
 
@@ -25,8 +28,8 @@ export function createGradientMap(context: Context): HTMLElement {
 
   function render(): void {
     const map = layOut(context);
-    note.textContent = describe(map);
-    drawing.replaceChildren(drawArrows(context, map), ...context.data.examples.map((_, i) => createMarker(context, map, i)));
+    note.textContent = describe(map, context.data.images !== null);
+    drawing.replaceChildren(drawArrows(context, map), ...markerTexts(context).map((text, i) => createMarker(context, map, i, text)));
     highlight();
   }
 
@@ -66,11 +69,13 @@ function layOut({ batch, store }: Context): GradientMap {
   return { points, mean, scale, explained, zoom: length > 0 ? Math.max(1, Math.min(10, Math.round(MIN_MEAN / length))) : 1 };
 }
 
+const markerTexts = ({ data }: Context): string[] => shortenNames(data.examples.map(({ label }) => formatLabel(data, label, 4)), ({ length }) => length <= MAX_LETTERS);
+
 const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, value, i) => (value ? sum + value * (b[i] ?? 0) : sum), 0);
 
-function describe({ explained, zoom }: GradientMap): string {
+function describe({ explained, zoom }: GradientMap, haveFaces: boolean): string {
   const mean = zoom > 1 ? `The dark arrow is their mean, drawn ${zoom} times as long.` : "The dark arrow is their mean.";
-  return `Each arrow is an example's gradient over all layers, in the plane that holds ${formatPercent(explained)} of their squared length. ${mean} Click a face to leave it out.`;
+  return `Each arrow is an example's gradient over all layers, in the plane that holds ${formatPercent(explained)} of their squared length. ${mean} Click ${haveFaces ? "a face" : "an example"} to leave it out.`;
 }
 
 const place = ({ x, y }: Point, scale: number): [number, number] => [SIDE / 2 + x * scale, SIDE / 2 - y * scale];
@@ -94,7 +99,7 @@ function drawArrows({ batch }: Context, { points, mean, scale, zoom }: GradientM
 }
 
 /** An example's face at the tip of its arrow, which leaves it out or takes it in. */
-function createMarker(context: Context, { points, scale }: GradientMap, i: number): HTMLElement {
+function createMarker(context: Context, { points, scale }: GradientMap, i: number, text: string): HTMLElement {
   const { data, store, batch } = context;
   const { row, label } = data.examples[i]!;
   const included = store.get("included");
@@ -102,8 +107,8 @@ function createMarker(context: Context, { points, scale }: GradientMap, i: numbe
   const point = points[i]!;
   const marker = h(
     "button",
-    { type: "button", class: classes, "data-example": i, "aria-pressed": included[i] ? "true" : "false", "aria-label": `${row}, ${label}, in the batch`, disabled: batch().isLast(i), "data-x": point.x, "data-y": point.y },
-    createImage(context, i, FACE) ?? h("span", {}, label.length > 4 ? `${label.slice(0, 3)}…` : label),
+    { type: "button", class: classes, "data-example": i, title: `${row}, ${label}`, "aria-pressed": included[i] ? "true" : "false", "aria-label": `${row}, ${label}, in the batch`, disabled: batch().isLast(i), "data-x": point.x, "data-y": point.y },
+    createImage(context, i, FACE) ?? h("span", {}, text),
   );
   const [x, y] = place(point, scale);
   Object.assign(marker.style, { left: `${(100 * x) / SIDE}%`, top: `${(100 * y) / SIDE}%` });

@@ -27,6 +27,11 @@ const MIN_GRID_CELL = 7;
 /** Cells of this size have room for a number. */
 const MIN_NUMBER_CELL: CellSize = { width: 26, height: 17 };
 
+/** To what part of its width a number may be drawn narrower. */
+const NARROWEST = 0.75;
+/** A part of the matrix's largest number that its colours do not tell from 0. */
+const NEGLIGIBLE = 0.01;
+
 export function createHeatmap(spec: MatrixSpec, cell: CellSize, scale: ColorScale, numbers: boolean): CanvasView {
   const { arrangement } = spec;
   const { rows, columns } = arrangement;
@@ -104,9 +109,12 @@ function drawNumbers(context: CanvasRenderingContext2D, { matrix }: MatrixSpec, 
   context.textAlign = "center";
   context.textBaseline = "middle";
   matrix.values.forEach((value, n) => {
-    const text = formatShortest(value, (candidate) => context.measureText(candidate).width <= width - 4);
+    // An empty cell would look as if it had no number: −0.07 is drawn narrower, and what is small beside the others as ≈0.
+    const rest = Math.abs(value) < NEGLIGIBLE * Math.max(Math.abs(scale.range[0]), Math.abs(scale.range[1])) ? "≈0" : "";
+    const within = (part: number): string => formatShortest(value, (candidate) => context.measureText(candidate).width * part <= width - 4);
+    const text = within(1) || within(NARROWEST) || rest;
     context.fillStyle = inkOn(scale, value);
-    context.fillText(text, ((n % matrix.columns) + 0.5) * width, (Math.floor(n / matrix.columns) + 0.5) * height);
+    context.fillText(text, ((n % matrix.columns) + 0.5) * width, (Math.floor(n / matrix.columns) + 0.5) * height, width - 4);
   });
 }
 

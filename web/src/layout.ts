@@ -2,6 +2,7 @@
 
 import type { MatrixSpec } from "./matrix-spec";
 import type { CellSize } from "./heatmap";
+import { shortenNames } from "./format";
 import type { Item } from "./steps";
 
 const MAX_CELL = 56;
@@ -93,7 +94,7 @@ const MAX_LABEL_LENGTH = 12;
 
 /** The names beside the rows, truncated; none where the rows are too low. */
 export const visibleRowLabels = (spec: MatrixSpec, cell: CellSize): string[] =>
-  cell.height < MIN_LABEL_HEIGHT ? [] : spec.rowLabels.map((name) => (name.length > MAX_LABEL_LENGTH ? `${name.slice(0, MAX_LABEL_LENGTH - 1)}…` : name));
+  cell.height < MIN_LABEL_HEIGHT ? [] : shortenNames(spec.rowLabels, ({ length }) => length <= MAX_LABEL_LENGTH);
 
 /** Below this many pixels, a face is not seen. */
 const MIN_FACE = 11;

@@ -109,7 +109,7 @@ function rowLabels({ store }: Context, spec: MatrixSpec, size: CellSize): HTMLEl
   const names = visibleRowLabels(spec, size);
   const labels = faces && hasFaces(spec, size)
     ? spec.rowNames.map((_, j) => createFace(store, faces.matrix, faces.pixels, j, size.height - 1))
-    : names.map((name) => h("span", {}, name));
+    : names.map((name, j) => h("span", { title: spec.rowLabels[j] ?? "" }, name));
   if (labels.length === 0) return null;
   const element = h("div", { class: spec.rowGroups.length > 0 ? "row-labels grouped" : "row-labels", "aria-hidden": "true" }, ...groupLabels(spec), ...labels);
   element.style.gridAutoRows = `${size.height}px`;

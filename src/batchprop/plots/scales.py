@@ -6,6 +6,7 @@ from typing import Any
 from batchprop.format import format_number
 
 _MAX_DECADES = 1.5  # of an axis whose multiples of powers of ten are written, too
+_MIN_POWERS = 2  # an axis with fewer has multiples written, however many decades it spans
 _ROUNDING = 1e-9
 _WRITTEN_MULTIPLES = (2, 3, 5)
 
@@ -34,7 +35,10 @@ def _minor_label(value: float, low: float, high: float) -> str:
 
     >>> _minor_label(2000.0, 500.0, 3000.0), _minor_label(4000.0, 500.0, 9000.0)
     ('2,000', '')
+    >>> _minor_label(0.5, 0.0105, 0.95)
+    '0.5'
     """
     multiple = round(value / 10 ** math.floor(math.log10(value) + _ROUNDING))
-    is_written = multiple in _WRITTEN_MULTIPLES and math.log10(high / low) < _MAX_DECADES
-    return format_number(value) if is_written else ""
+    powers = math.floor(math.log10(high) + _ROUNDING) - math.ceil(math.log10(low) - _ROUNDING) + 1
+    is_sparse = powers < _MIN_POWERS or math.log10(high / low) < _MAX_DECADES
+    return format_number(value) if multiple in _WRITTEN_MULTIPLES and is_sparse else ""

@@ -4,7 +4,6 @@ import { range } from "d3-array";
 import type { ScaleContinuousNumeric } from "d3-scale";
 import { formatNumber, formatPower } from "../format";
 import type { DrawContext } from "./canvas";
-import type { Palette } from "./palette";
 
 export type Scale = ScaleContinuousNumeric<number, number>;
 
@@ -59,11 +58,11 @@ const LABEL_GAP = 8;
 
 const leftTicks = (scale: Scale, log: boolean): number[] => computeTicks(scale, Math.max(2, Math.abs(scale.range()[0]! - scale.range()[1]!) / 46), log);
 
-/** The width of a vertical axis with its labels and name. */
-export function leftAxisWidth(context: CanvasRenderingContext2D, palette: Palette, scale: Scale): number {
+/** The width of a vertical axis with its labels and, where it has one, its name. */
+export function leftAxisWidth({ context, palette }: DrawContext, scale: Scale, { log = false, named = false }): number {
   context.font = `${FONT_SIZE}px ${palette.font}`;
-  const maxLabelWidth = Math.max(0, ...leftTicks(scale, false).map((tick) => context.measureText(formatTick(tick)).width));
-  return Math.ceil(1.5 * FONT_SIZE + LABEL_GAP + maxLabelWidth + LABEL_GAP);
+  const maxLabelWidth = Math.max(0, ...leftTicks(scale, log).map((tick) => context.measureText(formatTick(tick)).width));
+  return Math.ceil((named ? 1.5 * FONT_SIZE + LABEL_GAP : 0) + maxLabelWidth + LABEL_GAP);
 }
 
 export function drawLeftAxis(drawing: DrawContext, area: PlotArea, scale: Scale, { name, log = false, grid = false }: { name?: string | undefined; log?: boolean; grid?: boolean }): void {

@@ -67,10 +67,11 @@ function describeData(data: Data): string {
   return sentences.join("; ");
 }
 
-function createGeometry(data: Data, { context, palette, width, height }: DrawContext): Geometry {
+function createGeometry(data: Data, drawing: DrawContext): Geometry {
+  const { width, height } = drawing;
   const [top, right, bottom] = [MARGIN.top, width - MARGIN.right, height - MARGIN.bottom];
   const y = scaleLinear(data.y.range, [bottom, top]);
-  const left = data.y.name === null ? 12 : Math.max(MARGIN.left, leftAxisWidth(context, palette, y));
+  const left = data.y.name === null ? 12 : Math.max(MARGIN.left, leftAxisWidth(drawing, y, { named: true }));
   return { area: { left, top, right, bottom }, x: scaleLinear(data.x.range, [left, right]), y };
 }
 

@@ -11,8 +11,10 @@ export const MAX_ROWS = 5000;
 const [MIN_ROWS, MAX_INPUTS, MAX_CLASSES, MAX_WORDS] = [5, 500, 10, 20];
 const GAPS = new Set(["", "na", "n/a", "nan", "null", "none", "?"]);
 const TARGETS = new Set(["target", "label", "class", "y"]);
-/** Fractions such as 1,5 stand in files whose columns are divided by semicolons. */
-const COMMA_NUMBER = /^[+-]?\d+,\d+$/;
+/** Numbers such as 1.315,19 or 1,5. */
+const COMMA_NUMBER = /^[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?$/;
+/** Days such as 27.06.2022, 6/27/22 or 2022-06-27, with the time of day or without. */
+const DATE = /^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([T ]\d{1,2}:\d{2}.*)?$/;
 
 /** The text of a file, divided into columns. */
 export interface Columns {
@@ -36,9 +38,26 @@ export function parseTable(name: string, text: string): Columns {
   if (wrong) throw new SettingError(`${name}, line ${formatCount(wrong.line)}: ${pluralize(wrong.cells.length, "cell")}, where the first line names ${pluralize(names.length, "column")}.`);
   if (new Set(names).size < names.length) throw new SettingError(`${name} has two columns of one name: rename one.`);
   const chosen = full.length <= MAX_ROWS ? full : Array.from(permutation(full.length, 0).slice(0, MAX_ROWS).sort(), (i) => full[i]!);
-  const clean = (cell: string): string => (GAPS.has(cell.trim().toLowerCase()) ? "" : delimiter === ";" && COMMA_NUMBER.test(cell.trim()) ? cell.trim().replace(",", ".") : cell.trim());
-  return { name, names, cells: names.map((_, k) => chosen.map(({ cells }) => clean(cells[k]!))), lines: chosen.map(({ line }) => line), nRows: full.length };
+  const clean = (cell: string): string => (GAPS.has(cell.trim().toLowerCase()) ? "" : cell.trim());
+  const cells = names.map((_, k) => chosen.map((row) => clean(row.cells[k]!)));
+  return { name, names, cells: delimiter === ";" ? readCommas(cells) : cells, lines: chosen.map(({ line }) => line), nRows: full.length };
 }
+
+/**
+ * Where a column of decimal commas tells how the file writes numbers, write all columns of such numbers with points: by
+ * themselves whole numbers with points between their thousands would look like fractions.
+ */
+function readCommas(columns: readonly string[][]): readonly (readonly string[])[] {
+  if (!columns.some((cells) => haveCommas(cells))) return columns;
+  return columns.map((cells) => (fitAll(cells, COMMA_NUMBER) ? cells.map((cell) => cell.replaceAll(".", "").replace(",", ".")) : cells));
+}
+
+const haveCommas = (cells: readonly string[]): boolean => fitAll(cells, COMMA_NUMBER) && cells.some((cell) => cell.includes(","));
+
+const fitAll = (cells: readonly string[], pattern: RegExp): boolean => cells.some(Boolean) && cells.every((cell) => cell === "" || pattern.test(cell));
+
+/** What a column of words holds that Python reads and this page does not; null where it is nothing of that kind. */
+const unreadKind = (cells: readonly string[]): string | null => (haveCommas(cells) ? "numbers with decimal commas" : fitAll(cells, DATE) ? "dates" : null);
 
 /** In most tables without one of the usual names the last column is the target. */
 export const suggestTarget = ({ names }: Columns): string => names.find((name) => TARGETS.has(name.toLowerCase())) ?? names.at(-1)!;
@@ -51,12 +70,14 @@ interface Target {
   values: Float32Array;
 }
 
-function readTarget(name: string, cells: readonly string[]): Target {
+function readTarget(file: string, name: string, cells: readonly string[]): Target {
   const distinct = [...new Set(cells)];
   const numeric = isNumeric(cells);
   const isClasses = !numeric || (distinct.length <= MAX_CLASSES && distinct.every((cell) => Number.isInteger(Number(cell))));
   if (distinct.length < 2) throw new SettingError(`The column “${name}” holds one ${isClasses ? "class" : "number"} only: choose another target.`);
   if (!isClasses) return { task: "numbers", outputs: [name], values: Float32Array.from(standardize(cells.map(Number))) };
+  const kind = unreadKind(cells);
+  if (distinct.length > MAX_CLASSES && kind) throw new SettingError(`The column “${name}” looks like ${kind}, which the page does not read${kind === "dates" ? ": choose another target" : `: \`batchprop play ${file} --target ${name}\` does`}.`);
   if (distinct.length > MAX_CLASSES) throw new SettingError(`The column “${name}” holds ${pluralize(distinct.length, "class", "classes")}: the playground takes up to ${MAX_CLASSES}. Choose another target.`);
   const outputs = distinct.sort((a, b) => (numeric ? Number(a) - Number(b) : a < b ? -1 : 1));
   return { task: "classes", outputs, values: Float32Array.from(cells, (cell) => outputs.indexOf(cell)) };
@@ -68,7 +89,7 @@ interface Inputs {
   notes: string[];
 }
 
-function encodeColumn(name: string, cells: readonly string[]): Inputs {
+function encodeColumn(file: string, name: string, cells: readonly string[]): Inputs {
   const [present, nGaps] = [cells.filter(Boolean), cells.filter((cell) => !cell).length];
   const distinct = [...new Set(present)];
   if (distinct.length + (nGaps ? 1 : 0) < 2) return { names: [], columns: [], notes: [`“${name}” is constant and left out`] };
@@ -78,6 +99,8 @@ function encodeColumn(name: string, cells: readonly string[]): Inputs {
     const column = Float64Array.from(cells, (cell) => (cell ? scaled[at++]! : 0));
     return { names: [name], columns: [column], notes: nGaps ? [`${pluralize(nGaps, "gap")} in “${name}” ${nGaps === 1 ? "stands" : "stand"} at its mean`] : [] };
   }
+  const kind = unreadKind(cells);
+  if (distinct.length > MAX_WORDS && kind) return { names: [], columns: [], notes: [`“${name}” looks like ${kind} and is left out: \`batchprop play ${file}\` reads them`] };
   if (distinct.length > MAX_WORDS && distinct.length > 0.5 * present.length) return { names: [], columns: [], notes: [`“${name}” has ${formatCount(distinct.length)} different words and is left out`] };
   const counts = new Map<string, number>();
   for (const cell of present) counts.set(cell, (counts.get(cell) ?? 0) + 1);
@@ -99,10 +122,10 @@ export function encodeTable({ name, names, cells, lines, nRows }: Columns, targe
   if (place < 0) throw new SettingError(`${name} has no column “${target}”: it has ${names.join(", ")}.`);
   const rows = lines.map((_, i) => i).filter((i) => cells[place]![i] !== "");
   if (rows.length < MIN_ROWS) throw new SettingError(`${name} has too few rows with a target (${rows.length}): the playground needs at least ${MIN_ROWS}.`);
-  const { task, outputs, values } = readTarget(target, rows.map((i) => cells[place]![i]!));
-  const encoded = names.flatMap((each, k) => (k === place ? [] : [encodeColumn(each, rows.map((i) => cells[k]![i]!))]));
+  const { task, outputs, values } = readTarget(name, target, rows.map((i) => cells[place]![i]!));
+  const encoded = names.flatMap((each, k) => (k === place ? [] : [encodeColumn(name, each, rows.map((i) => cells[k]![i]!))]));
   const columns = encoded.flatMap((each) => each.columns);
-  if (columns.length === 0) throw new SettingError(`Beside “${target}” no column of ${name} is left to predict from.`);
+  if (columns.length === 0) throw new SettingError(`Beside “${target}” no column of ${name} is left to predict from: ${encoded.flatMap(({ notes }) => notes).join("; ")}.`);
   if (columns.length > MAX_INPUTS) throw new SettingError(`${name} has ${formatCount(columns.length)} columns once encoded: the playground takes up to ${MAX_INPUTS}.`);
   const X = new Float32Array(rows.length * columns.length);
   columns.forEach((column, k) => rows.forEach((_, i) => (X[i * columns.length + k] = column[i]!)));

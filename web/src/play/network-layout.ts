@@ -22,7 +22,7 @@ export interface NetworkLayout {
   layers: LayerLayout[];
 }
 
-const [MAX_TILE, SMALL_TILE, MIN_TILE] = [32, 14, 7];
+const [MAX_TILE, SMALL_TILE, MIN_TILE] = [32, 12, 7];
 /** Inputs of a wide table that are drawn. */
 const MAX_DRAWN = 96;
 /** Between two layers there is room for their edges: in pixels, or on a phone in parts of the width. */

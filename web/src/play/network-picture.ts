@@ -2,7 +2,7 @@
 
 import { createColorScale, type ColorScale, type Theme } from "../color-scale";
 import { button, h, setText } from "../dom";
-import { formatNumber, pluralize } from "../format";
+import { formatNumber, pluralize, shortenNames } from "../format";
 import { createAnnouncer, createCanvas, type DrawContext } from "./canvas";
 import { createMicroscopeButton } from "./microscope-dialog";
 import { classRamps } from "./decision-surface";
@@ -19,6 +19,8 @@ const MARGIN = { top: 6, bottom: 8 };
 /** Room beside inputs and outputs for their names. */
 const [MIN_NAME, MAX_NAME] = [30, 110];
 const NAME_FONT_SIZE = 12;
+/** For so many inputs the picture grows in height, by the pixels that a name takes. */
+const [MIN_TALL, MAX_TALL, NAME_PITCH] = [16, 40, 15];
 /** Edges that are drawn, the strongest: at most so many between two layers, and in all. */
 const [MAX_EDGES, MAX_ALL_EDGES] = [500, 700];
 /** Edges are drawn in so many strokes of one width. */
@@ -95,6 +97,8 @@ export function createNetworkPicture(context: Context): HTMLElement {
     if (same(target, pointed)) return;
     pointed = target;
     store.set({ pointedUnit: hiddenUnit(target) });
+    // Of an input the name beside it may be cut.
+    canvas.canvas.title = picture && target?.kind === "unit" && target.l === 0 ? (picture.setup.data.features[target.j] ?? "") : "";
     canvas.canvas.style.cursor = target === null ? "" : target.kind === "unit" ? "pointer" : "ns-resize";
     canvas.redraw();
   }
@@ -163,6 +167,9 @@ export function createNetworkPicture(context: Context): HTMLElement {
   store.on(["setup"], () => {
     focused = null;
     pointed = null;
+    // Inputs in one column have their names beside them.
+    const nInputs = store.get("setup")?.data.features.length ?? 0;
+    wrapper.style.minHeight = nInputs > MIN_TALL && nInputs <= MAX_TALL ? `${nInputs * NAME_PITCH + MARGIN.top + MARGIN.bottom}px` : "";
     announce(true);
   });
   store.on(["setup", "training", "theme", "edges", "chosenUnit"], canvas.redraw);
@@ -361,8 +368,10 @@ function addCurve(path: Path2D, { layers, tile }: NetworkLayout, { l, j, k }: Ed
 /** The unit at a place, or the nearest edge. */
 function find({ layout, edges }: Picture, { x, y }: Place): Target | null {
   const half = layout.tile / 2 + 2;
-  for (const [l, { units }] of layout.layers.entries()) {
-    const j = units.findIndex((unit) => Math.abs(unit.x - x) <= half && Math.abs(unit.y - y) <= half);
+  for (const [l, { units, width }] of layout.layers.entries()) {
+    // An input's name stands to the left of it, unless there are several columns.
+    const reach = l === 0 && width <= layout.tile ? Infinity : half;
+    const j = units.findIndex((unit) => x <= unit.x + half && x >= unit.x - reach && Math.abs(unit.y - y) <= half);
     if (j >= 0) return { kind: "unit", l, j };
   }
   let [best, distance]: [Edge | null, number] = [null, REACH];
@@ -488,7 +497,8 @@ function drawNames({ context, palette }: DrawContext, { setup, layout }: Picture
     if (layer.width > 1.6 * layout.tile) return;
     context.textAlign = side === "left" ? "right" : "left";
     const room = (side === "left" ? left : right) - 8;
-    layer.units.forEach(({ x, y }, j) => context.fillText(shorten(context, names[j] ?? "", room), side === "left" ? x - layout.tile / 2 - 5 : x + layout.tile / 2 + 5, y));
+    const texts = shortenNames(names.slice(0, layer.units.length), (text) => context.measureText(text).width <= room);
+    layer.units.forEach(({ x, y }, j) => context.fillText(texts[j] ?? "", side === "left" ? x - layout.tile / 2 - 5 : x + layout.tile / 2 + 5, y));
   };
   write(first, setup.data.features, "left");
   write(last, setup.data.outputs, "right");
@@ -499,12 +509,6 @@ function roomFor({ context, palette, width }: DrawContext, names: readonly strin
   context.font = `${NAME_FONT_SIZE}px ${palette.font}`;
   const longest = Math.max(0, ...names.slice(0, 100).map((name) => context.measureText(name.slice(0, 40)).width));
   return Math.max(MIN_NAME, Math.min(MAX_NAME, width / 6, longest + 12));
-}
-
-function shorten(context: CanvasRenderingContext2D, name: string, room: number): string {
-  let text = name;
-  while (text.length > 1 && context.measureText(text).width > room) text = `${text.replace(/…$/, "").slice(0, -1)}…`;
-  return text;
 }
 
 const nameOf = ({ setup: { data }, layout }: Picture, l: number, j: number): string =>

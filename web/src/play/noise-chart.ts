@@ -2,7 +2,7 @@
 
 import { scaleLog } from "d3-scale";
 import { h, setText } from "../dom";
-import { type PlotArea, drawBottomAxis, drawLeftAxis, type Scale } from "./axes";
+import { type PlotArea, drawBottomAxis, drawLeftAxis, leftAxisWidth, type Scale } from "./axes";
 import { batchSizeHint } from "./batch-size-hint";
 import { createCanvas, createAnnouncer, type DrawContext } from "./canvas";
 import { CHART_INTERVAL, chartPanel, createLegendEntry, drawFlags, plotArea, createStepScale } from "./chart";
@@ -36,9 +36,10 @@ const isAboveStart = ({ validation }: History): boolean => validation.length > 1
 
 function draw(drawing: DrawContext, history: History, nTrain: number): void {
   const area = plotArea(drawing);
+  const y = createExamplesScale(history, nTrain, area);
+  area.left = Math.max(area.left, leftAxisWidth(drawing, y, { log: true }));
   const x = createStepScale(history.steps, area);
   const columns = computeColumns(history.steps, x, area);
-  const y = createExamplesScale(history, nTrain, area);
   drawLeftAxis(drawing, area, y, { log: true, grid: true });
   drawBottomAxis(drawing, area, x, "step");
   if (history.steps) withClip(drawing.context, area, () => drawCurves(drawing, history, columns, y));

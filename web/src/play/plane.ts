@@ -2,7 +2,7 @@
 
 import { forward, makePass, type Pass } from "../engine/backprop";
 import type { Network } from "../engine/network";
-import { permutation } from "../engine/random";
+import { permutation, uniforms } from "../engine/random";
 import type { Data, Range, Surface, Table } from "./protocol";
 import { FEATURES } from "./toy-datasets";
 import { largestOf, toIndices } from "./unit-pixels";
@@ -11,6 +11,12 @@ import type { Dataset, Trainer } from "./trainer";
 export const MAX_POINTS = 5000;
 /** Part of the points' range, on each side. */
 const MARGIN = 0.08;
+/** Part of the distance of a feature's two values over which their points are drawn. */
+const BAND = 0.12;
+/** Beyond as many places on an axis, what a feature tells counts more than more places. */
+const ENOUGH_PLACES = 10;
+/** From this squared correlation on, two features would draw the points as a line. */
+const SAME_R2 = 0.95;
 /** Points of the grid that go through the network at once. */
 const CHUNK = 256;
 /** Multiplications a frame, from which on the grid is coarser while the training runs. */
@@ -18,27 +24,53 @@ const FINE_WORK = 12e6;
 
 export type Axes = readonly [number, number | null];
 
-/** The two features that tell most about the target, by their F statistics; one where there is only one. */
+/**
+ * The two features that tell most about the target, by their F statistics, of those that spread the points, and that are
+ * not the same but for their scale; one where there is only one.
+ */
 export function bestAxes(table: Table): Axes {
   const d = table.features.length;
   if (d === 1) return [0, null];
   const scores = table.features.map((_, k) => fStatistic(table, k));
-  const order = scores.map((_, k) => k).sort((a, b) => scores[b]! - scores[a]! || a - b);
-  const [first, second] = order.slice(0, 2).sort((a, b) => a - b) as [number, number];
-  return [first, second];
+  const spreads = table.features.map((_, k) => spreadOf(table, k));
+  const order = scores.map((_, k) => k).sort((a, b) => spreads[b]! - spreads[a]! || scores[b]! - scores[a]! || a - b);
+  const [best, ...rest] = order as [number, ...number[]];
+  const other = rest.find((k) => squaredCorrelation(table.values.length, featureOf(table, best), featureOf(table, k)) < SAME_R2) ?? rest[0]!;
+  return [Math.min(best, other), Math.max(best, other)];
+}
+
+/**
+ * At how many places its points stand, as if each held as many (Simpson 1949), up to ENOUGH_PLACES: a feature of few
+ * values, such as the 0 and 1 of a word, would draw all rows as a few dots.
+ */
+function spreadOf({ X, features: { length: d }, values: { length: n } }: Table, k: number): number {
+  const counts = new Map<number, number>();
+  for (let i = 0; i < n; i++) counts.set(X[i * d + k]!, (counts.get(X[i * d + k]!) ?? 0) + 1);
+  let squares = 0;
+  for (const count of counts.values()) squares += count ** 2;
+  return Math.min(ENOUGH_PLACES, Math.round(n ** 2 / squares));
+}
+
+type Column = (i: number) => number;
+
+const featureOf = ({ X, features: { length: d } }: Table, k: number): Column => (i) => X[i * d + k]!;
+
+function squaredCorrelation(n: number, first: Column, second: Column): number {
+  let [xy, xx, yy] = [0, 0, 0];
+  const [mx, my] = [meanOf(n, first), meanOf(n, second)];
+  for (let i = 0; i < n; i++) {
+    const [x, y] = [first(i) - mx, second(i) - my];
+    [xy, xx, yy] = [xy + x * y, xx + x * x, yy + y * y];
+  }
+  return xx * yy > 0 ? xy ** 2 / (xx * yy) : 0;
 }
 
 /** Of the classes' means, or of a straight line through the numbers. */
-function fStatistic({ X, features, values, task, outputs }: Table, k: number): number {
+function fStatistic(table: Table, k: number): number {
+  const { X, features, values, task, outputs } = table;
   const [n, d] = [values.length, features.length];
   if (task === "numbers") {
-    let [xy, xx, yy] = [0, 0, 0];
-    const [mx, my] = [meanOf(n, (i) => X[i * d + k]!), meanOf(n, (i) => values[i]!)];
-    for (let i = 0; i < n; i++) {
-      const [x, y] = [X[i * d + k]! - mx, values[i]! - my];
-      [xy, xx, yy] = [xy + x * y, xx + x * x, yy + y * y];
-    }
-    const r2 = xx * yy > 0 ? xy ** 2 / (xx * yy) : 0;
+    const r2 = squaredCorrelation(n, featureOf(table, k), (i) => values[i]!);
     return r2 / Math.max(1e-12, 1 - r2);
   }
   const [sums, squares, counts] = [new Float64Array(outputs.length), new Float64Array(outputs.length), new Float64Array(outputs.length)];
@@ -59,7 +91,7 @@ function fStatistic({ X, features, values, task, outputs }: Table, k: number): n
   return between / Math.max(1e-12, within);
 }
 
-function meanOf(n: number, value: (i: number) => number): number {
+function meanOf(n: number, value: Column): number {
   let sum = 0;
   for (let i = 0; i < n; i++) sum += value(i);
   return sum / n;
@@ -67,6 +99,8 @@ function meanOf(n: number, value: (i: number) => number): number {
 
 export interface Plane {
   axes: Axes;
+  /** Features of two values: their points are drawn apart. */
+  bands: readonly number[];
   /** The rows that are drawn. */
   rows: Uint32Array;
   points: Float32Array;
@@ -78,13 +112,23 @@ export interface Plane {
 export function makePlane({ X, features, values }: Table, axes: Axes): Plane {
   const [n, d] = [values.length, features.length];
   const [first, second] = axes;
-  const xs = Float64Array.from({ length: n }, (_, i) => X[i * d + first]!);
+  const bands: number[] = [];
+  const feature = (k: number): Float64Array => {
+    const column = Float64Array.from({ length: n }, (_, i) => X[i * d + k]!);
+    const distinct = [...new Set(column)];
+    if (distinct.length !== 2) return column;
+    bands.push(k);
+    // Points of a word would hide one another: they stand in a band about each of its two values.
+    const width = BAND * Math.abs(distinct[0]! - distinct[1]!);
+    return uniforms(n, 0, k).map((u, i) => column[i]! + width * (u - 0.5));
+  };
+  const xs = feature(first);
   // Without a second feature the points are spread, so that each can be seen.
-  const ys = Float64Array.from({ length: n }, (_, i) => (second === null ? (n > 1 ? (2 * i) / (n - 1) - 1 : 0) : X[i * d + second]!));
+  const ys = second === null ? Float64Array.from({ length: n }, (_, i) => (n > 1 ? (2 * i) / (n - 1) - 1 : 0)) : feature(second);
   const rows = permutation(n, 0).slice(0, MAX_POINTS).sort();
   const points = new Float32Array(2 * rows.length);
   rows.forEach((row, i) => ([points[i], points[rows.length + i]] = [xs[row]!, ys[row]!]));
-  return { axes, rows, points, xRange: paddedRange(xs), yRange: paddedRange(ys) };
+  return { axes, bands, rows, points, xRange: paddedRange(xs), yRange: paddedRange(ys) };
 }
 
 function paddedRange(values: Float64Array): Range {
@@ -103,7 +147,7 @@ export function describeData(dataset: Dataset, plane: Plane, trainer: Trainer): 
     task: table.task,
     features: dataset.inputs,
     outputs: table.outputs,
-    notes: table.notes,
+    notes: [...table.notes, ...plane.bands.map((k) => `the two values of “${table.features[k]!}” drawn as bands`)],
     nTrain: trainer.train.length,
     nValidation: trainer.validationRows.length,
     sizes: trainer.network.sizes,
