@@ -22,6 +22,7 @@ with atheris.instrument_imports(include=["batchprop", "skops", "zipfile"]):
     from batchprop.errors import BatchpropError
     from batchprop.estimators import checkpoint_manager
     from batchprop.estimators.checkpoints import deserialize
+    from batchprop.tabular.options import TrainOptions
     from batchprop.tabular.persistence import load_pipeline
 
 from fuzz.seeds import (
@@ -64,7 +65,7 @@ def parquet(data: bytes) -> None:
 def walk(data: bytes) -> None:
     """Fuzz a CSV file for `walk`, with its last column as the target."""
     path = _write_file("table.csv", data)
-    for line in steps(from_table(path, "y", None, 3, 0), (2,), "sigmoid", 0.5, 0, 80):
+    for line in steps(from_table(path, TrainOptions(target="y"), 3), (2,), "sigmoid", 0.5, 0, 80):
         line.encode()
 
 

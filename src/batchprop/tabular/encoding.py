@@ -103,12 +103,13 @@ def _distinct_words(columns: pd.DataFrame) -> tuple[list[npt.NDArray[np.integer[
 
 def _encode_numbers(part: Pipeline, columns: Iterable[Floats], encoded: Features) -> None:
     """Fill in numbers (c, n), marks of gaps and bins, column by column: each stays in the cache."""
-    imputer, scaler, clip, bins = NumberSteps.of(part)
+    steps = NumberSteps.of(part)
+    imputer, scaler, clip, bins = steps
     marked, c = imputer.indicator_.features_.tolist(), len(imputer.statistics_)
     first_bin = c + len(marked)
 
     def scale(x: Floats, i: int) -> Features:
-        return squash((x - scaler.center_[i]) / scaler.scale_[i], clip.scale_[i])
+        return squash((x - steps.center[i]) / scaler.scale_[i], clip.scale_[i])
 
     for i, x in enumerate(columns):
         gaps = np.isnan(x)

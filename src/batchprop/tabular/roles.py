@@ -215,7 +215,7 @@ def read_weights(
 
     >>> read_weights(pd.Series([1, -1], name="times"))
     Traceback (most recent call last):
-    batchprop.errors.DataError: the weights column 'times' holds -1 in row 2: a weight is a number, ...
+    batchprop.errors.RowError: the weights column 'times' holds -1 in row 2: a weight is a number, 0 or more
     """
     spelling = decide_spelling([column], "weights", wanted, rules) if spelling is None else spelling
     cleaned = clean(column, rules)

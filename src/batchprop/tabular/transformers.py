@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, RobustScaler
+from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from batchprop.data.names import normalize_columns
@@ -122,7 +122,7 @@ def make_preprocessor(
         ("numbers", make_pipeline(*_number_steps(n_bins)), numbers),
         ("dates", make_pipeline(DateParts(), *_number_steps(n_bins)), dates),
         ("text", _make_one_hot(rows, min_word_frequency(rows)), text),
-        ("means", make_pipeline(LevelMeans(n_classes), *_number_steps(n_bins)), words),
+        ("means", make_pipeline(*_mean_steps(n_bins, n_classes)), words),
         ("frequent", _make_one_hot(rows, MIN_FREQUENCY_BESIDE_MEANS), words),
     ]
     pipeline = Pipeline(
@@ -140,13 +140,13 @@ class NumberSteps(NamedTuple):
 
     Attributes:
         imputer: fills gaps, and marks them.
-        scaler: takes away the median and divides by the interquartile range.
+        scaler: takes away the median and divides by the interquartile range; of means, the mean and deviation.
         clip: squashes what is scaled.
         bins: the piecewise-linear features beside these, or None.
     """
 
     imputer: SimpleImputer
-    scaler: RobustScaler
+    scaler: RobustScaler | StandardScaler
     clip: "SmoothClip"
     bins: PiecewiseLinear | None
 
@@ -161,11 +161,27 @@ class NumberSteps(NamedTuple):
         scaler, clip = others
         return cls(imputer, scaler, clip, bins)
 
+    @property
+    def center(self) -> Floats:
+        """What the scaler takes away from each column (k,)."""
+        center: Floats = self.scaler.center_ if isinstance(self.scaler, RobustScaler) else self.scaler.mean_
+        return center
+
 
 def _number_steps(n_bins: int) -> list[Any]:
-    imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
     # Median and quartiles, not mean and deviation: an outlier must not compress all other values.
-    scaled = [RobustScaler(), SmoothClip()]
+    return _scaled_steps(RobustScaler(), n_bins)
+
+
+def _mean_steps(n_bins: int, n_classes: int | None) -> list[Any]:
+    # Means have no outliers, and the share of a rare class is near 0 in most rows, as its interquartile range
+    # is: divided by that, chance would be most of the feature.
+    return [LevelMeans(n_classes), *_scaled_steps(StandardScaler(), n_bins)]
+
+
+def _scaled_steps(scaler: RobustScaler | StandardScaler, n_bins: int) -> list[Any]:
+    imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    scaled = [scaler, SmoothClip()]
     if not n_bins:
         return [imputer, *scaled]
     both = [("scaled", make_pipeline(*scaled)), ("bins", PiecewiseLinear(n_bins))]
