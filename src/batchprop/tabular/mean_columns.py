@@ -22,8 +22,9 @@ MAX_CLASSES = 10
 _MAX_LEFT_OUT = 0.1
 """If fewer rows than this share have a word without a feature of its own, features are enough."""
 
-_MIN_GAIN = 0.01
-"""The share of the target's variance that the values of a code explain beyond their size."""
+_MIN_GAIN, _MIN_GAIN_OF_RESIDUALS = 0.01, 0.02
+"""The shares that the values of a code explain beyond their size: of the target's variance, and of what all
+numbers leave of it."""
 
 _FEW = PiecewiseLinear().n_bins
 """So many values have a bin each."""
@@ -79,7 +80,8 @@ def choose_mean_columns(
     codes: tuple[str, ...] = ()
     if candidates:
         Y = LevelMeans(n_classes).targets(y)
-        R, least = _residuals(numbers.values(), Y), _MIN_GAIN * ((Y - Y.mean(axis=0)) ** 2).sum()
+        R = _residuals(numbers.values(), Y)
+        least = max(_MIN_GAIN * ((Y - Y.mean(axis=0)) ** 2).sum(), _MIN_GAIN_OF_RESIDUALS * (R**2).sum())
         codes = tuple(name for name, column in candidates.items() if _is_code(column, R, least))
     return MeanColumns(tuple(name for name in words if _left_out(frame[name]) > _MAX_LEFT_OUT), codes)
 

@@ -140,7 +140,7 @@ class NumberSteps(NamedTuple):
 
     Attributes:
         imputer: fills gaps, and marks them.
-        scaler: takes away the median and divides by the interquartile range; of means, the mean and deviation.
+        scaler: takes away the median and divides by the interquartile range; of means, mean and deviation.
         clip: squashes what is scaled.
         bins: the piecewise-linear features beside these, or None.
     """
