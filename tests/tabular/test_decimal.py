@@ -192,7 +192,7 @@ def test_weights_have_the_decimal_sign_that_is_given(parts, tmp_path, monkeypatc
     given = train(source, target="y", weights="w", decimal=",")
     numbers = store(frame.assign(w=[1000, 2.5] * (ROWS // 2)), tmp_path, "parquet")[0]
     assert given.evaluation.scores == train(numbers, target="y", weights="w").evaluation.scores
-    with pytest.raises(DataError, match="'w' holds 2,5 in"):
+    with pytest.raises(DataError, match="line 3: the weights column 'w' holds 2,5"):
         train(source, target="y", weights="w", decimal=".")
 
 
