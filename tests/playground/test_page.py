@@ -254,6 +254,7 @@ def test_microscope_shows_the_librarys_matrices(playing: Playing) -> None:
 
 def test_theme_outlasts_a_reload_and_reaches_the_microscope(playing: Playing) -> None:
     playing.at(".theme-button").click()
+    expect(playing.at(".theme-button")).to_have_text("Light theme")
     playing.page.reload()
     expect(playing.at(".theme-button")).to_have_text("Light theme")
     playing.at("button.step").click()
