@@ -89,7 +89,7 @@ def alter_tree(tree: Any, rng: random.Random) -> None:
         rng.choice(TREE_CHANGES)(place, everywhere, rng)
 
 
-def _replace(place: Place, everywhere: list[Place], rng: random.Random) -> None:  # noqa: ARG001
+def _replace(place: Place, everywhere: list[Place], rng: random.Random) -> None:  # noqa: ARG001 all alterations take these
     place.holder[place.key] = copy.deepcopy(rng.choice(ODD))
 
 
@@ -121,7 +121,7 @@ def _swap(place: Place, everywhere: list[Place], rng: random.Random) -> None:
     place.holder[place.key], other.holder[other.key] = theirs, mine
 
 
-def _remove(place: Place, everywhere: list[Place], rng: random.Random) -> None:  # noqa: ARG001
+def _remove(place: Place, everywhere: list[Place], rng: random.Random) -> None:  # noqa: ARG001 all alterations take these
     del place.holder[place.key]
 
 
@@ -134,7 +134,7 @@ def _add(place: Place, everywhere: list[Place], rng: random.Random) -> None:
         place.holder.insert(place.key, value)
 
 
-def _nest(place: Place, everywhere: list[Place], rng: random.Random) -> None:  # noqa: ARG001
+def _nest(place: Place, everywhere: list[Place], rng: random.Random) -> None:  # noqa: ARG001 all alterations take these
     value = place.value
     for _ in range(rng.choice([1, 2, 60])):
         value = [value] if rng.random() < 0.5 else {"content": value}
@@ -405,7 +405,7 @@ class _Interrupting(Observer):
     def __init__(self, epochs: int) -> None:
         self.left = epochs
 
-    def on_epoch(self, history: Any) -> None:  # noqa: ARG002
+    def on_epoch(self, history: Any) -> None:  # noqa: ARG002 the callback's signature
         """Count down."""
         self.left -= 1
         if not self.left:

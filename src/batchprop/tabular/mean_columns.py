@@ -118,7 +118,7 @@ def _is_code(numbers: "pd.Series[float]", R: Floats, least: float) -> bool:
     """Whether the rows of the same number tell more of the residuals (n, t) than those of near ones."""
     # Gaps are a level, too, as they will be among the words of codes.
     values = pd.DataFrame({"value": numbers.fillna(np.inf)})
-    by_value = np.hstack([LevelMeans().fit_transform(values, target) for target in R.T])
+    by_value = LevelMeans().fit_transform(values, R)
     most = ((R - by_value) ** 2).sum() + least
     if most >= (R**2).sum():
         return False  # as of most numbers; what their size leaves takes longer to find out
